@@ -1,0 +1,7 @@
+"""Indicator [M] to groups: one clustering per file, and the choice of the number of groups."""
+
+from go4align.grouping.base import Grouping, Groups
+from go4align.grouping.exact_kmeans import exact_kmeans
+from go4align.grouping.registry import CLUSTERINGS, build_grouping
+
+__all__ = ["CLUSTERINGS", "Grouping", "Groups", "build_grouping", "exact_kmeans"]

@@ -1,0 +1,73 @@
+"""The `Grouping` contract: indicator [M] in, groups out."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from go4align.arrays import Array, namespace, to_array, to_tensor
+from go4align.checks import choice, group_count, whole_number
+from go4align.grouping.partitions import TINY
+
+SPACES = {"linear": False, "log": True}
+"""Whether K-means sees the logarithm of the indicator."""
+
+
+class Groups(NamedTuple):
+    """Tasks in K groups, no group empty.
+
+    Attributes:
+        labels: [M] int64, the group of each task; groups are numbered by ascending centre.
+        centres: [K] float64 in ascending order, the weight of each group: the mean of its members' indicators, or
+            their geometric mean where the logarithm is clustered. On a GPU with `n_groups="auto"` K is known on the
+            device only: there `centres` has M entries, NaN from K on.
+    """
+
+    labels: Tensor
+    centres: Tensor
+
+
+class Grouping(nn.Module, ABC):
+    """Puts tasks with similar indicators into one group.
+
+    Args:
+        n_tasks: number of tasks M.
+        n_groups: number of groups K, 1 to M, or "auto" (default): see `go4align.grouping.choose_k`.
+        space: "linear" (default, Eq. 3): K-means on the indicator, a group's weight is the mean of its members.
+            "log": K-means on its logarithm, a group's weight is the geometric mean; of use where indicators differ by
+            orders of magnitude, because squared distances between logarithms do not let the largest one rule.
+        seed: of the randomness, where there is any.
+    """
+
+    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
+        super().__init__()
+        self.n_tasks = whole_number("n_tasks", n_tasks, 1)
+        self.n_groups = group_count(n_groups, n_tasks)
+        self.logarithmic = choice("space", space, SPACES)
+        self.space = space
+        self.seed = whole_number("seed", seed, 0)
+
+    def group(self, indicator: Tensor) -> Groups:
+        """Group any indicator [M]; in log space, entries that are not positive count as the smallest normal number."""
+        values = to_array(indicator.detach())
+        if not self.logarithmic:
+            labels, centres = self._group(values)
+            return Groups(to_tensor(labels), to_tensor(centres))
+        xp = namespace(values)
+        labels, centres = self.group_log(xp.log(xp.where(values > TINY, values, TINY)))
+        return Groups(to_tensor(labels), to_tensor(centres))
+
+    def group_log(self, log_indicator: Array) -> tuple[Array, Array]:
+        """Group an indicator given as its logarithm [M] float64, which log space takes without underflow.
+
+        Takes and returns arrays (`go4align.arrays`): labels [M] and centres [K] as in `Groups`.
+        """
+        xp = namespace(log_indicator)
+        if not self.logarithmic:
+            return self._group(xp.exp(log_indicator))
+        labels, centres = self._group(log_indicator)
+        return labels, xp.exp(centres)
+
+    @abstractmethod
+    def _group(self, values: Array) -> tuple[Array, Array]:
+        """Group the values [M] float64 that `space` asks for: labels, and centres as means of those values."""

@@ -1,0 +1,112 @@
+"""Exact one-dimensional K-means: in one dimension optimal groups are intervals of the sorted values (`partitions`).
+
+On a CPU the groups are read off in Python; on a GPU all of it is queued work on the device and nothing waits for a
+result. Both run the same dynamic programming. The package kmeans1d is quicker on few tasks (`bench/weights.py`), but it
+leaves groups empty where there are fewer distinct values than groups, its prefix sums miss the optimum where values
+agree to eight digits, and it solves for one K at a time; the tests compare with it where it is exact.
+"""
+
+import numpy
+import torch
+from torch import Tensor
+
+from go4align.arrays import Array, namespace, to_array, to_tensor
+from go4align.checks import GroupCount, group_count
+from go4align.grouping.base import Grouping, Groups
+from go4align.grouping.choose_k import choose_k, most_groups
+from go4align.grouping.partitions import Partitions, optimal_partitions, segment_costs, segment_misfits
+
+
+def exact_kmeans(values: Tensor, n_groups: int | str, *, logarithmic: bool = False) -> Groups:
+    """Split values into groups with the least within-group sum of squares.
+
+    Equal values come into different groups only where there are fewer distinct values than groups.
+
+    Args:
+        values: [M], any floating dtype; on a GPU the host does not wait.
+        n_groups: 1 to M, or "auto" (see `choose_k`).
+        logarithmic: whether the values are logarithms; only "auto" asks.
+
+    Returns:
+        Labels [M] and centres [K]; on a GPU with "auto", centres [M] with NaN after the last group.
+
+    Raises:
+        UserError: `n_groups` is neither "auto" nor from 1 to M.
+    """
+    labels, centres = solve(to_array(values.detach()), group_count(n_groups, len(values)), logarithmic)
+    return Groups(to_tensor(labels), to_tensor(centres))
+
+
+class ExactKMeans(Grouping):
+    """Optimal K-means; deterministic, exactly K groups, ties included."""
+
+    def _group(self, values: Array) -> tuple[Array, Array]:
+        return solve(values, self.n_groups, self.logarithmic)
+
+
+def solve(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Array, Array]:
+    """`exact_kmeans` on arrays, without checks."""
+    return (on_host if namespace(values) is numpy else on_device)(values, n_groups, logarithmic)
+
+
+def on_host(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Array, Array]:
+    """`solve` for numpy."""
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    costs = segment_costs(ordered)
+    if n_groups == "auto":
+        misfit = costs if logarithmic else segment_misfits(ordered)
+        partitions = optimal_partitions(costs, most_groups(float(misfit[-1, 0]), len(values)), misfit)
+        count = int(choose_k(numpy.array(partitions.misfits), len(values)))
+    else:
+        partitions, count = optimal_partitions(costs, n_groups), n_groups
+    starts, sizes = _starts_and_sizes(partitions, count, len(values))
+    labels = numpy.empty(len(values), numpy.int64)
+    labels[order] = numpy.arange(count).repeat(sizes)
+    first = ordered[starts]  # means are taken from it, so that a group of equal values has just that value
+    return labels, first + numpy.add.reduceat(ordered - first.repeat(sizes), starts) / sizes
+
+
+def _starts_and_sizes(partitions: Partitions, n_groups: int, size: int) -> tuple[Array, Array]:
+    bounds, last = [size], -1
+    for splits in reversed(partitions.splits[: n_groups - 1]):
+        last = int(splits[last])
+        bounds.append(last + 1)
+    bounds.append(0)
+    edges = numpy.array(bounds[::-1])
+    return edges[:-1], edges[1:] - edges[:-1]
+
+
+def on_device(values: Tensor, n_groups: GroupCount, logarithmic: bool) -> tuple[Tensor, Tensor]:
+    """`solve` for torch: no shape depends on data, nothing waits for the device."""
+    size = len(values)
+    ordered, order = torch.sort(values, stable=True)
+    costs = segment_costs(ordered)
+    if n_groups == "auto":
+        misfit = costs if logarithmic else segment_misfits(ordered)
+        most, partitions = size, optimal_partitions(costs, size, misfit)
+        count = choose_k(torch.stack(partitions.misfits), size)
+    else:
+        most, partitions = n_groups, optimal_partitions(costs, n_groups)
+        count = torch.full((), n_groups, device=values.device)
+    labels = _labels(partitions, count, size)
+    return torch.empty_like(labels).scatter_(0, order, labels), _centres(ordered, labels, most)
+
+
+def _labels(partitions: Partitions, count: Tensor, size: int) -> Tensor:
+    """[M]: labels of the sorted values."""
+    positions = torch.arange(size, device=count.device)
+    last = torch.full((1,), -1, device=count.device)
+    labels = torch.zeros_like(positions)
+    for k in range(len(partitions.splits) + 1, 1, -1):
+        used = count >= k
+        last = torch.where(used, partitions.splits[k - 2][last], last)
+        labels += used & (positions > last)
+    return labels
+
+
+def _centres(ordered: Tensor, labels: Tensor, most: int) -> Tensor:
+    """[most]: means of the groups, each from its first value; NaN for groups that are not used."""
+    first = ordered.new_full((most,), float("nan")).scatter_reduce_(0, labels, ordered, "amin", include_self=False)
+    sizes = ordered.new_zeros(most).scatter_add_(0, labels, torch.ones_like(ordered))
+    return first + ordered.new_zeros(most).scatter_add_(0, labels, ordered - first[labels]) / sizes

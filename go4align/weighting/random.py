@@ -1,0 +1,48 @@
+"""RLW: random loss weighting (Lin et al., "Reasonable Effectiveness of Random Weighting", TMLR 2022)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from go4align.checks import whole_number
+from go4align.weighting.base import LossWeighting, StepRecord
+
+
+class RandomWeighting(LossWeighting):
+    """RLW: weights are a fresh softmax of M standard normal numbers at every step; they sum to 1.
+
+    Numbers are drawn in float64 on the CPU whatever the losses' dtype and device are, so a seed gives the same weights
+    everywhere. The state of the generator is part of `state_dict`.
+
+    Args:
+        n_tasks: number of tasks M.
+        seed: of the method's own generator. None (default) takes over the state that torch's global generator has at
+            the first step, so that after `torch.manual_seed` the weights are those of the official code; the global
+            generator itself is not advanced.
+        task_names: M names for error messages.
+    """
+
+    def __init__(self, n_tasks: int, *, seed: int | None = None, task_names: Iterable[str] | None = None) -> None:
+        super().__init__(n_tasks, task_names=task_names)
+        self._generator: torch.Generator | None = None
+        if seed is not None:
+            self._generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+
+    def _weigh(self, losses: Tensor) -> StepRecord:
+        if self._generator is None:
+            self._generator = torch.Generator()
+            self._generator.set_state(torch.get_rng_state())
+        logits = torch.randn(self.n_tasks, generator=self._generator, dtype=torch.float64)
+        return StepRecord(logits.softmax(0).to(losses, non_blocking=True))
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"generator": None if self._generator is None else self._generator.get_state()}
+
+    def _load_extra_state(self, state: dict[str, Any]) -> None:
+        if state["generator"] is None:
+            self._generator = None
+        else:
+            self._generator = torch.Generator()
+            self._generator.set_state(state["generator"].cpu())

@@ -1,0 +1,101 @@
+"""The `Benchmark` seam: data, model, task losses, metrics and protocol behind one interface."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from go4align.models.base import MultiTaskModel
+
+__all__ = ["Batch", "Benchmark", "Metric", "MetricAccumulator", "MultiTaskModel", "Split", "Task"]
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity of a task; `unit` is empty for ratios."""
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task with its loss, its metrics and, per metric, the published single-task (STL) value."""
+
+    name: str
+    loss: str
+    metrics: tuple[Metric, ...]
+    published_stl: Mapping[str, float] = field(default_factory=dict)
+
+
+class Batch(Protocol):
+    """Whatever a benchmark's model reads; it can move to a device."""
+
+    def to(self, device: torch.device) -> "Batch": ...
+
+
+class MetricAccumulator(Protocol):
+    """Streaming metrics of one pass over a split."""
+
+    def update(self, outputs: Any, batch: Any) -> None: ...
+
+    def compute(self) -> dict[str, float]:
+        """Values by `task/metric`."""
+        ...
+
+
+class Benchmark(ABC):
+    """Everything a training loop needs to know of a data set.
+
+    Constructor arguments are the benchmark's options; a study file's `benchmark:` section names them.
+    """
+
+    name: ClassVar[str]
+    tasks: tuple[Task, ...]
+    published_source: ClassVar[str] = ""
+    """Where the tasks' `published_stl` numbers come from."""
+
+    @property
+    def n_tasks(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    def metrics(self) -> dict[str, Metric]:
+        """All metrics by `task/metric`, in task order."""
+        return {f"{task.name}/{metric.name}": metric for task in self.tasks for metric in task.metrics}
+
+    def published_stl(self) -> dict[str, float]:
+        """Published single-task values by `task/metric`; empty where none are published."""
+        return {f"{task.name}/{key}": value for task in self.tasks for key, value in task.published_stl.items()}
+
+    def prepare(self) -> None:  # noqa: B027 - a hook: most benchmarks have nothing to prepare
+        """Download or convert data once, with a progress bar; cheap when already done."""
+
+    @abstractmethod
+    def size(self, split: Split) -> int:
+        """Number of samples of a split."""
+
+    @abstractmethod
+    def build_model(self) -> MultiTaskModel:
+        """A freshly initialised network; uses torch's global generator."""
+
+    @abstractmethod
+    def batches(self, split: Split, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One pass over a split; shuffled with `generator`, in stored order without."""
+
+    @abstractmethod
+    def losses(self, outputs: Any, batch: Any) -> Tensor:
+        """Per-task losses [M], attached to the graph."""
+
+    @abstractmethod
+    def accumulator(self) -> MetricAccumulator:
+        """A fresh accumulator for one pass."""

@@ -1,0 +1,184 @@
+"""QM9 as a benchmark: options, splits, normalisation, losses and metrics."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from go4align.benchmarks.base import Benchmark, Split
+from go4align.benchmarks.home import data_home
+from go4align.benchmarks.qm9 import targets
+from go4align.benchmarks.qm9.batches import N_FEATURES, QM9Batch, SplitData
+from go4align.benchmarks.qm9.cache import Cache, open_cache
+from go4align.benchmarks.qm9.source import MOLECULES
+from go4align.errors import UserError, unknown_name
+from go4align.models.mpnn import MPNN
+
+TargetUnits = Literal["standard", "own"]
+
+NETWORK = {"dim": 64, "edge_hidden": 128}
+"""The published network."""
+
+
+class QM9(Benchmark):
+    """11 quantum-chemical properties of 130,831 small molecules (Ramakrishnan et al. 2014), as 11 regression tasks.
+
+    Data, units, features and tasks are those of torch_geometric's QM9 and of the multi-task literature on it. Splits:
+    all molecules are shuffled with `split_seed`; the first `test_size` are the test split, the next `val_size` the
+    validation split, the next `train_size` the training split. So a smaller training split is a part of a larger one.
+    Targets are normalised with the mean and standard deviation of the training split; official code takes them from
+    the whole data set, the test split included.
+
+    Args:
+        train_size: molecules to train on; default the paper's 110,000. None takes the rest, 110,831 beside the default
+            validation and test splits, as official code does.
+        val_size: molecules for validation; default the paper's 10,000.
+        test_size: molecules for the test; default the paper's 10,000.
+        network: `dim` and `edge_hidden`; what is left out is as published (64, 128).
+        target_units: "standard" divides by the standard deviation (the paper). "own" only centres: losses then differ
+            by factors of 1e5, which makes even a small run a test of task balancing.
+        split_seed: seeds the shuffle.
+        root: a folder prepared by torch_geometric's `QM9(root)`, read in place of the package qm9pack.
+        data_dir: where the converted data live; default `$GO4ALIGN_HOME/data/qm9`.
+
+    Raises:
+        UserError: an option that cannot be.
+    """
+
+    name: ClassVar[str] = "qm9"
+    tasks = targets.TASKS
+    published_source: ClassVar[str] = targets.PUBLISHED_SOURCE
+    _limit: int | None = None  # tests convert only the first molecules
+
+    def __init__(
+        self,
+        *,
+        train_size: int | None = 110_000,
+        val_size: int = 10_000,
+        test_size: int = 10_000,
+        network: Mapping[str, int] | None = None,
+        target_units: TargetUnits = "standard",
+        split_seed: int = 0,
+        root: str | Path | None = None,
+        data_dir: str | Path | None = None,
+    ) -> None:
+        self._sizes: dict[Split, int | None] = {"test": test_size, "val": val_size, "train": train_size}
+        self._network = NETWORK | dict(network or {})
+        self._own_units, self._split_seed = target_units == "own", split_seed
+        self._root = Path(root).expanduser() if root is not None else None
+        self._data_dir = Path(data_dir).expanduser() if data_dir is not None else data_home() / "qm9"
+        self._splits: dict[Split, SplitData] = {}
+        check_sizes(self._sizes, MOLECULES if root is None else None)
+        check_network(self._network)
+        if target_units not in get_args(TargetUnits):
+            raise unknown_name("target_units of QM9", target_units, get_args(TargetUnits))
+        if isinstance(split_seed, bool) or not isinstance(split_seed, int) or split_seed < 0:
+            raise UserError(f"QM9's `split_seed` must be an integer of at least 0, found {split_seed!r}.")
+
+    def prepare(self) -> None:
+        """Convert the molecules once (about ten seconds), with a progress bar; cheap when already done."""
+        _ = self._cache
+
+    def size(self, split: Split) -> int:
+        size = self._sizes[split]
+        return len(self._places[split]) if size is None else size
+
+    def molecule_ids(self, split: Split) -> NDArray[np.int32]:
+        """QM9's own numbers, 1 to 133,885, of a split's molecules: what "gdb_N" and "dsgdb9nsd_N" mean elsewhere."""
+        ids: NDArray[np.int32] = self._cache.index[self._places[split]]
+        return ids
+
+    def build_model(self) -> MPNN:
+        return MPNN(self.n_tasks, N_FEATURES, **self._network)
+
+    def batches(self, split: Split, batch_size: int, generator: torch.Generator | None = None) -> Iterator[QM9Batch]:
+        """One pass over a split; without a generator molecules come by ascending size, which is the fastest."""
+        data = self._split(split)
+        normalised = (data.targets[:, targets.TARGET_INDEX].double() - self._mean) / self._std
+        yield from data.batches(normalised.float(), batch_size, generator)
+
+    def losses(self, outputs: Tensor, batch: QM9Batch) -> Tensor:
+        """Mean squared errors [M] of the standardised or centred targets."""
+        return (outputs - batch.targets).square().mean(0)
+
+    def accumulator(self) -> "MeanAbsoluteErrors":
+        return MeanAbsoluteErrors(self.task_names, self._std * torch.tensor(targets.REPORT_FACTOR))
+
+    @cached_property
+    def _cache(self) -> Cache:
+        cache = open_cache(self._data_dir, self._root, self._limit)
+        check_sizes(self._sizes, len(cache))
+        return cache
+
+    @cached_property
+    def _places(self) -> dict[Split, NDArray[np.int64]]:
+        """Which molecules of the cache belong to which split."""
+        order = torch.randperm(len(self._cache), generator=torch.Generator().manual_seed(self._split_seed)).numpy()
+        places, end = {}, 0
+        for split, size in self._sizes.items():
+            start, end = end, len(order) if size is None else end + size
+            places[split] = order[start:end]
+        return places
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        train = self._cache.y[np.sort(self._places["train"])][:, targets.TARGET_INDEX].astype(np.float64)
+        return torch.from_numpy(train.mean(0)), torch.from_numpy(train.std(0, ddof=1))
+
+    @property
+    def _mean(self) -> Tensor:
+        return self._moments[0]
+
+    @property
+    def _std(self) -> Tensor:
+        """What targets are divided by, [M]."""
+        return torch.ones_like(self._moments[1]) if self._own_units else self._moments[1]
+
+    def _split(self, split: Split) -> SplitData:
+        if split not in self._splits:
+            self._splits[split] = SplitData(self._cache, self._places[split])
+        return self._splits[split]
+
+
+class MeanAbsoluteErrors:
+    """Mean absolute error per task over a pass, times `factor` [M]: back from normalised targets to reported units."""
+
+    def __init__(self, task_names: tuple[str, ...], factor: Tensor) -> None:
+        self._names, self._factor, self._count = task_names, factor, 0
+        self._sum = torch.zeros(len(task_names), dtype=torch.float64)
+
+    def update(self, outputs: Tensor, batch: QM9Batch) -> None:
+        error = (outputs.detach() - batch.targets).abs().sum(0, dtype=torch.float64)
+        self._sum = self._sum.to(error.device) + error
+        self._count += len(outputs)
+
+    def compute(self) -> dict[str, float]:
+        """By `task/mae`, in the units of the tasks' metrics."""
+        values = (self._sum.cpu() / self._count * self._factor).tolist()
+        return {f"{name}/mae": value for name, value in zip(self._names, values, strict=True)}
+
+
+def check_sizes(sizes: Mapping[Split, int | None], available: int | None) -> None:
+    """Sizes must be positive and fit into the data set together (where its size is known)."""
+    for split, size in sizes.items():
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if not (whole and cast(int, size) >= 1) and not (split == "train" and size is None):
+            rest = " or None (the rest)" if split == "train" else ""
+            raise UserError(f"QM9's `{split}_size` must be an integer of at least 1{rest}, found {size!r}.")
+    total = sum(size or 1 for size in sizes.values())
+    if available is not None and total > available:
+        given = ", ".join(f"{split}_size {size or 'at least 1'}" for split, size in sizes.items())
+        raise UserError(f"QM9's splits may add up to {available:,} molecules, found {total:,} ({given}): shrink one.")
+
+
+def check_network(network: Mapping[str, int]) -> None:
+    for key, value in network.items():
+        if key not in NETWORK:
+            raise unknown_name("option of QM9's `network`", key, NETWORK)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"QM9's `network.{key}` must be an integer of at least 1, found {value!r}.")

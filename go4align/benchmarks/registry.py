@@ -1,0 +1,44 @@
+"""Benchmarks by name; a benchmark's module is imported when it is built, not before."""
+
+import inspect
+from importlib import import_module
+from typing import Any, cast
+
+from go4align.benchmarks.base import Benchmark
+from go4align.errors import unknown_name
+
+_BENCHMARKS = {
+    "qm9": "go4align.benchmarks.qm9:QM9",
+    "toy": "go4align.benchmarks.toy:Toy",
+}
+
+
+def available_benchmarks() -> tuple[str, ...]:
+    """The registered names."""
+    return tuple(_BENCHMARKS)
+
+
+def benchmark_options(name: str) -> dict[str, Any]:
+    """Option names of a benchmark with their defaults."""
+    parameters = inspect.signature(_load(name)).parameters
+    return {key: parameter.default for key, parameter in parameters.items()}
+
+
+def build_benchmark(name: str, **options: Any) -> Benchmark:
+    """Build a benchmark by its registered name.
+
+    Raises:
+        UserError: an unknown name or option (with the nearest known one), or an option the benchmark refuses.
+    """
+    known = benchmark_options(name)
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the benchmark '{name}'", option, known)
+    return _load(name)(**options)
+
+
+def _load(name: str) -> type[Benchmark]:
+    if name not in _BENCHMARKS:
+        raise unknown_name("benchmark", name, _BENCHMARKS)
+    module, cls = _BENCHMARKS[name].split(":")
+    return cast(type[Benchmark], getattr(import_module(module), cls))

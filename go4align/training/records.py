@@ -1,0 +1,94 @@
+"""What a run tells about itself: one record per epoch, plain numbers only, so that it can travel and be stored."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from go4align.weighting.base import StepRecord
+
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass over a split: mean losses [M] and metrics by `task/metric`."""
+
+    losses: Row
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """The steps of one epoch, summarised per task.
+
+    Attributes:
+        losses: [M], mean training loss.
+        weights: [M], mean weight.
+        groups: [M], the group (0 = smallest centre) each task was in most often; None without groups.
+        centres: [M], mean centre of the group that the task was in; None without groups.
+        co_assignment: [M][M], share of steps in which two tasks were in one group; None without groups.
+    """
+
+    losses: Row
+    weights: Row
+    groups: tuple[int, ...] | None = None
+    centres: Row | None = None
+    co_assignment: tuple[Row, ...] | None = None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a run.
+
+    Attributes:
+        epoch: counted from 1.
+        lr: learning rate of the network at the epoch's first step.
+        wall_s: seconds for training and validation.
+        train: summary of the training steps.
+        val: evaluation on the validation split after the epoch.
+        monitored: the value that selection uses, lower is better.
+        best: the lowest `monitored` so far.
+    """
+
+    epoch: int
+    lr: float
+    wall_s: float
+    train: StepSummary
+    val: Evaluation
+    monitored: float
+    best: float
+
+
+class StepRecorder:
+    """Collects step records without touching their values, so that a GPU is never waited for within an epoch."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._records: list[StepRecord] = []
+
+    def add(self, losses: Tensor, record: StepRecord) -> None:
+        self._losses.append(losses)
+        self._records.append(record)
+
+    def summary(self) -> StepSummary:
+        """Summarise all steps so far (one host synchronisation)."""
+        losses = _row(torch.stack(self._losses).double().mean(0))
+        weights = _row(torch.stack([record.weights for record in self._records]).double().mean(0))
+        grouped = [(r.labels, r.centres) for r in self._records if r.labels is not None and r.centres is not None]
+        if not grouped:
+            return StepSummary(losses, weights)
+        labels = torch.stack([labels for labels, _ in grouped])
+        centres = torch.stack([centres[labels] for labels, centres in grouped])
+        together = (labels[:, :, None] == labels[:, None, :]).double().mean(0)
+        return StepSummary(
+            losses,
+            weights,
+            groups=tuple(labels.mode(0).values.tolist()),
+            centres=_row(centres.double().mean(0)),
+            co_assignment=tuple(_row(row) for row in together),
+        )
+
+
+def _row(values: Tensor) -> Row:
+    return tuple(values.tolist())

@@ -1,0 +1,132 @@
+"""One thread that brings events to MLflow, however long it takes, while training goes on."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+
+from go4align.errors import UserError
+from study.events import Event
+from study.journal import Taken
+from study.mlflow_writer import MlflowWriter
+
+Notify = Callable[[str], None]
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_REFUSALS = 3
+_DOWN_GRACE_S = 5.0
+
+
+class Background(threading.Thread):
+    """Delivers events in order. A store that is down is waited for; an event that a healthy store refuses is skipped.
+
+    Args:
+        writer: applies events.
+        taken: where deliveries are noted.
+        notify: told in one line, from this thread, when the store goes down, is back, or refuses an event.
+    """
+
+    def __init__(self, writer: MlflowWriter, taken: Taken, notify: Notify) -> None:
+        super().__init__(name="mlflow", daemon=True)
+        self._writer, self._taken, self._notify = writer, taken, notify
+        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._progress = threading.Condition()
+        self._pending = 0
+        self._down = self._refused = False
+        self._hurry, self._abandon = threading.Event(), threading.Event()
+
+    @property
+    def pending(self) -> int:
+        """Events that the store does not have yet."""
+        return self._pending
+
+    def submit(self, event: Event) -> None:
+        """Hand over an event; returns at once."""
+        with self._progress:
+            self._pending += 1
+        self._queue.put(event)
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until all is delivered, or `timeout_s` has passed, or the store has been down for 5 s; what is left."""
+        deadline = time.monotonic() + timeout_s
+        grace = time.monotonic() + _DOWN_GRACE_S
+        with self._progress:
+            while self._pending and self.is_alive():
+                if (left := (min(grace, deadline) if self._down else deadline) - time.monotonic()) <= 0:
+                    break
+                self._progress.wait(min(left, 0.2))
+            return self._pending
+
+    def stop(self, timeout_s: float) -> int:
+        """`flush`, with no long waits between attempts, and end the thread; what is left."""
+        self._hurry.set()
+        left = self.flush(timeout_s)
+        self._abandon.set()
+        self._queue.put(None)
+        if not left:
+            self.join(1.0)
+        return left
+
+    def run(self) -> None:
+        while (event := self._queue.get()) is not None and not self._abandon.is_set():
+            self._deliver(event)
+
+    def _deliver(self, event: Event) -> None:
+        wait, refusals = _FIRST_WAIT_S, 0
+        while not self._abandon.is_set():
+            try:
+                self._writer.apply(event)
+            except Exception as error:  # whatever a store or a network can raise: training must go on
+                self._wait(wait)
+                wait = min(2 * wait, _LONGEST_WAIT_S)
+                refusals += self._is_up(error)
+                if refusals >= _REFUSALS:
+                    self._skip(event, error)
+                    return
+            else:
+                self._done(event)
+                return
+
+    def _wait(self, seconds: float) -> None:
+        """Until the next attempt; at most `_FIRST_WAIT_S` once the study is being closed."""
+        self._abandon.wait(_FIRST_WAIT_S)
+        self._hurry.wait(seconds - _FIRST_WAIT_S)
+
+    def _is_up(self, problem: Exception) -> bool:
+        self._writer.forget()
+        try:
+            self._writer.check()
+        except Exception:
+            if not self._down:
+                self._say(f"{_one_line(problem)} Training goes on; the journal keeps everything until it is back.")
+            self._down = True
+            return False
+        return True
+
+    def _done(self, event: Event, *, skipped: bool = False) -> None:
+        with suppress(OSError):  # a full disk: the event may be told twice, which changes nothing
+            self._taken.mark(event, skipped=skipped)
+        with self._progress:
+            self._pending -= 1
+            self._progress.notify_all()
+        if self._down and not skipped:
+            self._down = False
+            self._say(f"MLflow is back; {self._pending} events are on their way.")
+
+    def _skip(self, event: Event, problem: Exception) -> None:
+        self._done(event, skipped=True)
+        if not self._refused:
+            what = f"'{event.kind}' of {event.trial or 'the study'}"
+            self._say(f"MLflow refused {what} ({_one_line(problem)}). The journal keeps it; `study sync` tries again.")
+        self._refused = True
+
+    def _say(self, text: str) -> None:
+        with suppress(Exception):  # a broken terminal must not end the thread
+            self._notify(text)
+
+
+def _one_line(problem: Exception) -> str:
+    text = " ".join(str(problem).split())
+    text = text if isinstance(problem, UserError) else f"{type(problem).__name__}: {text}"
+    return text if len(text) <= 300 else text[:297] + "..."

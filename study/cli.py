@@ -1,0 +1,154 @@
+"""The `study` command: arguments in, a function of `study.api` called, its answer printed. No logic."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from go4align.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Fair, equally tuned studies of multi-task weighting methods: Ray Tune trials, Optuna search, MLflow records.",
+)
+
+Tracking = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow store; default $MLFLOW_TRACKING_URI, else ~/.go4align/mlflow.db."),
+]
+
+
+def main() -> None:
+    """Console entry point: a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"study: {error}", markup=False)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name, or a study file.")],
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated methods instead of the study file's, or `all`.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Run a study that exists anew, beside the earlier one.")] = False,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")] = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """Search hyperparameters for every method of a study.
+
+    Examples: `study run qm9-demo`, `study run my-study.yaml --methods ls,go4align`
+    """
+    from study import api, tables
+
+    console = _console()
+    frozen = api.run(
+        source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console
+    )
+    console.print(tables.best_table(frozen))
+    _next(console, tracking_uri, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
+
+
+@app.command()
+def best(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")],
+    method: Annotated[str | None, typer.Option(help="Only this method.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the frozen configurations to this file.")] = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """Ask MLflow for the best configuration of each method.
+
+    Examples: `study best qm9-demo`, `study best qm9-demo --method go4align --out best.yaml`
+    """
+    from study import api, tables
+
+    console = _console()
+    frozen = api.best(name, method=method, tracking_uri=tracking_uri)
+    console.print(tables.best_table(frozen))
+    if out is None:
+        _next(console, tracking_uri, f"study best {name} --out best.yaml", f"study final {name}")
+        return
+    api.write_frozen(frozen, out)
+    console.print(f"Wrote {out}.", markup=False)
+    _next(console, tracking_uri, f"study train {shlex.quote(str(out))}", f"study final {shlex.quote(str(out))}")
+
+
+@app.command()
+def final(
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A study's name, or a file of `study best`.")],
+    seeds: Annotated[int | None, typer.Option(help="How many final seeds; default those of the study file.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")] = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """Run the best configurations, and the published defaults beside them, over the final seeds; test is read here.
+
+    Examples: `study final qm9-demo`, `study final best.yaml --seeds 5`
+    """
+    from study import api, tables
+
+    console = _console()
+    table = api.final(source, seeds=seeds, address=address, tracking_uri=tracking_uri, console=console)
+    console.print(tables.main_table(table))
+    console.print(tables.task_table(table))
+    for line in table.failed:
+        console.print(f"failed: {line}", markup=False)
+    _next(console, tracking_uri, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
+    if table.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `study best`, or one configuration.")],
+    method: Annotated[str | None, typer.Option(help="Which of the file's methods; default the best.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 101,
+) -> None:
+    """Train one configuration here, without Ray or MLflow.
+
+    Examples: `study train best.yaml`, `study train best.yaml --method famo --seed 7`
+    """
+    from study import api, tables
+
+    console = _console()
+    result = api.train(file, method=method, seed=seed, console=console)
+    if result.status == "failed":
+        console.print(f"failed: {result.reason}", markup=False)
+        raise typer.Exit(1)
+    console.print(tables.metrics_table(result))
+    console.print(f"{result.epochs} epochs in {result.seconds:.1f} s, seed {seed}")
+
+
+@app.command("ls")
+def list_studies(tracking_uri: Tracking = None) -> None:
+    """List the studies in the tracking store."""
+    from study import api, tables
+
+    console = _console()
+    summaries = api.studies(tracking_uri=tracking_uri)
+    console.print(tables.studies_table(summaries))
+    first = summaries[0].name if summaries else None
+    _next(console, tracking_uri, f"study best {first}" if first else "study run qm9-demo")
+
+
+def _console() -> Console:
+    """Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def _next(console: Console, tracking_uri: str | None, *commands: str, mlflow_ui: bool = False) -> None:
+    """End with commands that can be typed as they stand."""
+    from study.home import tracking_uri as resolve_uri
+
+    store = f" --tracking-uri {shlex.quote(tracking_uri)}" if tracking_uri else ""
+    lines = [c if c.startswith("study train") else c + store for c in commands]
+    if mlflow_ui:
+        lines.append(f"mlflow ui --backend-store-uri {shlex.quote(resolve_uri(tracking_uri))}")
+    console.print("Next: " + "\n      ".join(lines), markup=False, soft_wrap=True)

@@ -1,0 +1,326 @@
+"""The study file and the frozen configuration: YAML in, validated before anything starts, one clear line when wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from go4align.benchmarks.registry import benchmark_options, build_benchmark
+from go4align.errors import UserError, unknown_name
+from go4align.training import TrainingOptions
+from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
+
+_T = TypeVar("_T", bound=BaseModel)
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Section(BaseModel):
+    """A part of a file: unknown keys are errors, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _known_fields(cls: type) -> Callable[[Any], Any]:
+    names = [field.name for field in fields(cls)]
+
+    def check(value: Any) -> Any:
+        for key in value if isinstance(value, dict) else ():
+            if key not in names:
+                raise unknown_name("key", key, names)
+        return value
+
+    return check
+
+
+Training = Annotated[TrainingOptions, BeforeValidator(_known_fields(TrainingOptions))]
+
+
+class Named(BaseModel):
+    """A registered thing and its options, written flat: `{name: go4align, n_groups: 5}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class BenchmarkSection(Named):
+    """A benchmark and its options."""
+
+    @model_validator(mode="after")
+    def _check(self) -> BenchmarkSection:
+        known = benchmark_options(self.name)
+        for option in self.options:
+            if option not in known:
+                raise unknown_name(f"option of the benchmark '{self.name}'", option, known)
+        return self
+
+
+class MethodSection(Named):
+    """A weighting method and its hyperparameters; unnamed ones keep the published defaults."""
+
+    @model_validator(mode="after")
+    def _check(self) -> MethodSection:
+        known = hyperparameters(self.name)
+        for option in self.options:
+            if option not in known:
+                raise unknown_name(f"hyperparameter of '{self.name}'", option, known)
+        return self
+
+
+class Configuration(Section):
+    """All that decides a run but its seed: what `study best` writes and `study train` and `study final` read."""
+
+    benchmark: BenchmarkSection
+    method: MethodSection
+    training: Training
+
+    def check(self) -> None:
+        """Build the benchmark and the weighting once, so that a wrong option shows before anything starts."""
+        benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
+        build_weighting(self.method.name, n_tasks=benchmark.n_tasks, **self.method.options)
+
+
+class Reference(Section):
+    """Single-task metrics by `task/metric` that Delta m is relative to, and where they come from.
+
+    Attributes:
+        source: "measured" under the same budget, or "published" (then both splits hold the published test values).
+        val, test: metrics per split.
+    """
+
+    source: Literal["measured", "published"]
+    val: dict[str, float]
+    test: dict[str, float]
+
+    @property
+    def splits(self) -> dict[str, dict[str, float]]:
+        return {"val": self.val, "test": self.test}
+
+
+class FrozenFile(Section):
+    """The file of `study best --out`: configurations, the best one first, with where they come from."""
+
+    study: str = Field(pattern=NAME_PATTERN)
+    reference: Reference
+    configurations: Annotated[list[FrozenConfiguration], Field(min_length=1)]
+
+
+class FrozenConfiguration(Configuration):
+    """A configuration with the score that chose it."""
+
+    trial: str
+    score: float
+
+
+class Budget(Section):
+    """When the search ends: no new trial starts once a limit is reached; running ones finish.
+
+    Attributes:
+        trials: trials per method, the published defaults among them.
+        epochs: epochs in all.
+        hours: wall-clock hours of the search.
+        gpu_hours: GPU-hours in all (GPUs per trial x hours).
+    """
+
+    trials: int = Field(ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+
+
+class Scheduler(Section):
+    """`asha` stops the weaker trials of a method early (never one method's for another's); `fifo` stops none."""
+
+    name: Literal["asha", "fifo"] = "asha"
+    grace_epochs: int = Field(default=1, ge=1)
+    reduction_factor: int = Field(default=3, ge=2)
+
+
+class Resources(Section):
+    """What one trial takes; half a GPU means two trials on one."""
+
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0)
+
+
+class Seeds(Section):
+    """Search, reference and final runs never share a seed."""
+
+    search: int = Field(default=0, ge=0)
+    reference: int = Field(default=1, ge=0)
+    final: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [101, 102, 103]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Seeds:
+        seeds = [self.search, self.reference, *self.final]
+        if len(set(seeds)) < len(seeds):
+            raise UserError(
+                f"Seeds must differ between search, reference and final runs, found {seeds}. Change the repeated one."
+            )
+        return self
+
+
+class StudyFile(Section):
+    """A whole study; see study/presets for commented examples."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    benchmark: BenchmarkSection
+    training: Training
+    methods: Annotated[list[str], Field(min_length=1)]
+    search_space: str
+    budget: Budget
+    scheduler: Scheduler = Scheduler()
+    resources: Resources = Resources()
+    reference: Literal["measured", "published"] = "measured"
+    seeds: Seeds = Seeds()
+    tracking_uri: str | None = None
+
+    @field_validator("methods")
+    @classmethod
+    def _methods(cls, methods: list[str]) -> list[str]:
+        for method in methods:
+            hyperparameters(method)
+        if len(set(methods)) < len(methods):
+            raise UserError(f"`methods` must name each method once, found {', '.join(methods)}.")
+        return methods
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> StudyFile:
+        benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
+        if self.reference == "published" and not benchmark.published_stl():
+            raise UserError(
+                f"The benchmark '{self.benchmark.name}' has no published STL numbers. Set `reference: measured`."
+            )
+        if self.scheduler.name == "asha" and self.scheduler.grace_epochs > self.training.epochs:
+            raise UserError(
+                f"`scheduler.grace_epochs` must be at most `training.epochs` = {self.training.epochs}, "
+                f"found {self.scheduler.grace_epochs}."
+            )
+        if self.budget.gpu_hours is not None and self.resources.gpus == 0:
+            raise UserError("`budget.gpu_hours` needs GPUs: set `resources.gpus` above 0, or remove it.")
+        return self
+
+    def configuration(self, method: str, hyperparameters: dict[str, Any] | None = None) -> Configuration:
+        """The configuration of a method: its published defaults and the study's training options, but for what
+        `hyperparameters` says (`lr` is a training option, all else the method's)."""
+        chosen = dict(hyperparameters or {})
+        training = {field.name: getattr(self.training, field.name) for field in fields(self.training)}
+        if "lr" in chosen:
+            training["lr"] = chosen.pop("lr")
+        return Configuration(
+            benchmark=self.benchmark,
+            method=MethodSection(name=method, **chosen),
+            training=TrainingOptions(**training),
+        )
+
+
+def load_study(source: str) -> StudyFile:
+    """Read a study file by preset name or path."""
+    return _parse(StudyFile, find_file(source, "preset", files("study") / "presets"), "study file")
+
+
+def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
+    """The study with other methods: a list, a comma-separated string, or "all" (every method but `stl`)."""
+    names = methods.split(",") if isinstance(methods, str) else methods
+    names = [name.strip() for name in names]
+    if names == ["all"]:
+        names = [name for name in available_methods() if name != "stl"]
+    try:
+        return StudyFile.model_validate({**study.model_dump(), "methods": names})
+    except ValidationError as error:
+        raise UserError(explain(error, StudyFile)) from None
+
+
+def load_frozen(path: str) -> FrozenFile:
+    """Read a frozen configuration file."""
+    return _parse(FrozenFile, find_file(path, "configuration", None), "configuration file")
+
+
+def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
+    """Read a frozen file, or a file with a single configuration (`benchmark`, `method`, `training`)."""
+    file = find_file(path, "configuration", None)
+    if "configurations" in read_yaml(file, "configuration file"):
+        frozen = load_frozen(path)
+        return frozen.configurations, frozen.reference
+    return [_parse(Configuration, file, "configuration file")], None
+
+
+def find_file(source: str, kind: str, folder: Any) -> Path:
+    """A path as given, or the packaged file of that name."""
+    path = Path(source).expanduser()
+    if folder is None or is_file(source):
+        if not path.is_file():
+            raise UserError(f"There is no file '{source}'. Check the path.")
+        return path
+    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    if source not in names:
+        raise unknown_name(f"{kind} (and no file)", source, names)
+    return Path(str(folder / f"{source}.yaml"))
+
+
+def is_file(source: str) -> bool:
+    """Whether a user's NAME|FILE means a file: it ends like one, or is one."""
+    path = Path(source).expanduser()
+    return path.suffix in {".yaml", ".yml"} or path.is_file()
+
+
+def read_yaml(path: Path, kind: str) -> dict[str, Any]:
+    """A YAML mapping, or a `UserError` that names the file and line."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"The {kind} {path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}:" if where else ""
+        raise UserError(f"The {kind} {path} is not valid YAML:{line} {getattr(error, 'problem', error)}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {type(data).__name__}.")
+    return data
+
+
+def _parse(model: type[_T], path: Path, kind: str) -> _T:
+    try:
+        return model.model_validate(read_yaml(path, kind))
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, model)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first complaint of pydantic as one line: key, what was required, what was found, the remedy."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"`{key}`: {unknown_name('key', first['loc'][-1], _keys_at(model, first['loc'][:-1]))}"
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in {"value_error", "missing"} else f", found {str(first['input'])[:80]!r}"
+    return f"`{key}`: {message}{found}" if key else message
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)), model)
+    return list(model.model_fields)
+
+
+def digest(value: BaseModel | dict[str, Any]) -> str:
+    """A short stable hash of a section, for tags and look-ups."""
+    data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+

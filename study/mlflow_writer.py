@@ -1,0 +1,138 @@
+"""Tells MLflow what the journal holds. Telling an event twice changes nothing, so any of it can be repeated."""
+
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from study.epoch_table import epoch_table
+from study.events import Event
+from study.journal import Journal
+from study.mlflow_runs import RunFinder
+from study.schema import epoch_metrics, result_metrics
+
+_RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "interrupted": "KILLED", "failed": "FAILED"}
+"""Only complete runs are FINISHED, so that `attributes.status = 'FINISHED'` finds them and nothing else."""
+
+_METRICS_PER_CALL = 1000  # MLflow's limit
+
+
+class MlflowWriter:
+    """Applies events to a tracking store.
+
+    Times are the events' own: what comes late looks as if it had come in time, and a metric that comes twice is the
+    same point, which MLflow stores once.
+
+    Args:
+        uri: the tracking store.
+        journal: where the events are from.
+    """
+
+    def __init__(self, uri: str, journal: Journal) -> None:
+        self._journal, self._runs = journal, RunFinder(uri, journal)
+        self._study_run = ""
+
+    def apply(self, event: Event) -> None:
+        """Tell MLflow one event.
+
+        Raises:
+            Exception: anything that MLflow, its store or the network may raise. Call `forget`, then repeat.
+        """
+        handlers = {
+            "open": self._open,
+            "start": self._start,
+            "log": self._epoch,
+            "finish": self._finish,
+            "artifact": self._artifact,
+            "close": self._close,
+        }
+        self._study_run = event.study_run
+        handlers[event.kind](event)
+
+    def forget(self) -> None:
+        """After an error it is unknown what the store has taken: look everything up again."""
+        self._runs.forget()
+
+    def check(self) -> None:
+        """Raise an exception unless the store can be written to (with its disk full it can still be read)."""
+        client = self._runs.client
+        with suppress(LookupError):  # a gap in the journal is not the store's fault
+            client.set_tag(self._runs.parent(self._study_run), "heartbeat", str(time.time_ns() // 1_000_000))
+
+    def _open(self, event: Event) -> None:
+        run = self._runs.parent(event.study_run)
+        self._batch(run, tags=event.data["tags"])
+        self._upload(run, "study.yaml", event.data["source"].encode())
+        self._runs.client.update_run(run, status="RUNNING")
+
+    def _start(self, event: Event) -> None:
+        run = self._runs.child(event.study_run, event.trial)
+        first = self._journal.runs[event.study_run].starts[event.trial]
+        self._batch(run, params=first.data["params"], tags={"status": "running", "reason": ""})
+        self._runs.client.update_run(run, status="RUNNING")
+
+    def _epoch(self, event: Event) -> None:
+        run = self._runs.child(event.study_run, event.trial)
+        first = self._journal.runs[event.study_run].starts[event.trial].data
+        metrics = epoch_metrics(event.data, first["tasks"], reference=first["reference"])
+        self._batch(run, metrics=metrics, step=event.data["epoch"], time_ms=event.time_ms)
+
+    def _finish(self, event: Event) -> None:
+        run, result = self._runs.child(event.study_run, event.trial), event.data
+        if result["status"] != "interrupted":  # what was interrupted goes on later and then has results
+            records = self._journal.records(event.study_run, event.trial)
+            logged = bool(records) and records[-1]["best"] == result["score"]
+            metrics = result_metrics(result, score_logged=logged)
+            self._batch(run, metrics=metrics, step=result["epochs"], time_ms=event.time_ms)
+            tasks = self._journal.runs[event.study_run].starts[event.trial].data["tasks"]
+            self._upload(run, "epochs.parquet", epoch_table(records, tasks))
+        if result.get("details"):
+            self._upload(run, "failure.txt", result["details"].encode())
+        self._batch(run, tags={"status": result["status"], "reason": result.get("reason", "")[:1000]})
+        self._end(run, event)
+
+    def _artifact(self, event: Event) -> None:
+        data = event.data
+        content = b64decode(data["base64"]) if "base64" in data else data["text"].encode()
+        self._upload(self._runs.parent(event.study_run), data["name"], content)
+
+    def _close(self, event: Event) -> None:
+        run = self._runs.parent(event.study_run)
+        seconds = {key: event.data[key] for key in ("wall_s", "trial_s")}
+        self._batch(run, metrics=seconds, step=event.seq, time_ms=event.time_ms, tags={"status": event.data["status"]})
+        self._end(run, event)
+
+    def _end(self, run: str, event: Event) -> None:
+        self._runs.client.set_terminated(run, _RUN_STATUS[event.data["status"]], end_time=event.time_ms)
+
+    def _batch(
+        self,
+        run: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+        time_ms: int = 0,
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        points = [Metric(key, value, time_ms, step) for key, value in (metrics or {}).items()]
+        named = [Param(key, value) for key, value in (params or {}).items()]
+        labels = [RunTag(key, value) for key, value in (tags or {}).items()]
+        batch, points = points[:_METRICS_PER_CALL], points[_METRICS_PER_CALL:]
+        self._runs.client.log_batch(run, batch, named, labels, synchronous=True)
+        while points:
+            batch, points = points[:_METRICS_PER_CALL], points[_METRICS_PER_CALL:]
+            self._runs.client.log_batch(run, batch, synchronous=True)
+
+    def _upload(self, run: str, name: str, content: bytes) -> None:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"an artifact's name must be a relative path, found '{name}'")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / path.name
+            file.write_bytes(content)
+            self._runs.client.log_artifact(run, str(file), None if len(path.parts) == 1 else str(path.parent))

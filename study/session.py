@@ -1,0 +1,87 @@
+"""One sitting with a study: its tracker, its Ray cluster and its stages, opened and closed together."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from go4align.benchmarks.registry import build_benchmark
+from study.config import Reference, Scheduler, StudyFile
+from study.home import study_folder
+from study.mlflow_tracker import MlflowTracker
+from study.progress import StudyProgress
+from study.proposals import FixedTrials, Proposals
+from study.references import find_reference, measured_reference, published_reference
+from study.trial import Trial, TrialResult
+from study.tuning import ray_session, run_trials
+
+
+class Session:
+    """Opens the tracker and the cluster; closes both whatever happens, and says how the study ended.
+
+    Args:
+        study: what is studied.
+        uri: the tracking store.
+        space_hash: of the search space, kept with every run.
+        address: a Ray cluster; default a fresh local one.
+        console: where progress and notices are shown; default nowhere.
+        resume: go on with the study's newest run in the store.
+    """
+
+    def __init__(
+        self,
+        study: StudyFile,
+        uri: str,
+        *,
+        space_hash: str = "",
+        address: str | None = None,
+        console: Console | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.study, self.console = study, console or Console(quiet=True)
+        self.tracker = MlflowTracker(uri, notify=lambda text: self.console.print(text, markup=False))
+        self._uri, self._space_hash, self._address, self._resume = uri, space_hash, address, resume
+        self._connected = False
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
+        self.benchmark.prepare()
+        self.tracker.open(self.study, space_hash=self._space_hash, resume=self._resume)
+        self.folder = study_folder(self.study.name) / self.tracker.study_run
+        self.folder.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._stack.close()
+        finally:
+            self.tracker.close("finished" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed")
+
+    def run(
+        self, stage: str, proposals: Proposals, *, score_name: str | None, scheduler: Scheduler | None = None
+    ) -> list[TrialResult]:
+        """Run all proposed trials of a stage; the cluster starts with the first stage that needs it."""
+        if not self._connected:
+            self._stack.enter_context(ray_session(self._address))
+            self._connected = True
+        with StudyProgress(stage, proposals.total, self.console, score_name) as progress:
+            return run_trials(
+                proposals,
+                resources=self.study.resources,
+                listeners=[self.tracker, progress],
+                folder=self.folder / "ray",
+                stage=stage,
+                scheduler=scheduler,
+            )
+
+    def reference(self) -> Reference:
+        """What Delta m is relative to; single-task runs that are in the store already are not repeated."""
+        if self.study.reference == "published":
+            return published_reference(self.benchmark)
+        return measured_reference(self.study, self.benchmark, lambda key: find_reference(key, self._uri), self._train)
+
+    def _train(self, trials: Sequence[Trial]) -> list[TrialResult]:
+        return self.run("reference", FixedTrials(trials), score_name=None)

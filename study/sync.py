@@ -1,0 +1,45 @@
+"""`study sync`: what the journal of this machine has and MLflow has not goes there."""
+
+import re
+
+from go4align.errors import UserError
+from study.background import Background, Notify
+from study.config import NAME_PATTERN
+from study.home import home, tracking_uri
+from study.journal import Journal, Taken, read_journal
+from study.mlflow_tracker import to_stderr
+from study.mlflow_writer import MlflowWriter
+
+
+def sync(
+    name: str, uri: str | None = None, *, everything: bool = False, timeout_s: float = 600.0, notify: Notify = to_stderr
+) -> tuple[int, int]:
+    """Bring to MLflow what a study's journal has and MLflow has not.
+
+    Args:
+        name: the study.
+        uri: the tracking store it goes to.
+        everything: tell all of it again, to rebuild a store that lost runs.
+        timeout_s: how long to try.
+        notify: told what goes wrong.
+
+    Returns:
+        How many events went there, and how many are left.
+
+    Raises:
+        UserError: this machine has no journal of the study, the study is running, or the URI is bad.
+    """
+    uri, folder = tracking_uri(uri), home() / "studies" / name
+    if not re.fullmatch(NAME_PATTERN, name) or not (folder / "journal.jsonl").exists():
+        raise UserError(f"This machine has no journal of a study '{name}' (looked in {folder}).")
+    journal, taken = Journal(folder), Taken(folder, uri)
+    try:
+        background = Background(MlflowWriter(uri, journal), taken, notify)
+        events = list(read_journal(folder)) if everything else taken.missing(journal.seq)
+        for event in events:
+            background.submit(event)
+        background.start()
+        left = background.stop(timeout_s) + len(taken.skipped)
+    finally:
+        journal.close()
+    return len(events) - left, left

@@ -1,0 +1,125 @@
+"""What the commands print: rich tables, readable without colour and in a narrow terminal."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from study.config import FrozenFile
+from study.finals import FinalRow, FinalTable
+from study.results import StudySummary
+from study.trial import TrialResult
+
+
+def best_table(frozen: FrozenFile) -> Table:
+    """The best configuration of each method on validation."""
+    table = Table(title=f"{frozen.study}: best configuration of each method (validation)", title_justify="left")
+    for column, justify in (("method", "left"), ("Δm % (val)", "right"), ("trial", "left"), ("configuration", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
+    for c in frozen.configurations:
+        table.add_row(c.method.name, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
+    return table
+
+
+def main_table(final: FinalTable) -> Table:
+    """Published defaults beside tuned values, per method, on the test split."""
+    table = Table(title=f"{final.study}: test, mean ± standard error over seeds", title_justify="left")
+    table.add_column("method")
+    for column in ("Δm % published", "Δm % tuned", "median %", "MR", "s/epoch", "seeds"):
+        table.add_column(column, justify="right")
+    table.add_column("tuned configuration")
+    rows = {row.candidate.key: row for row in final.rows}
+    for method in dict.fromkeys(row.candidate.method for row in final.rows):
+        published, tuned = rows.get((method, "published")), rows.get((method, "tuned"))
+        shown = tuned or published
+        if shown is None:
+            continue
+        table.add_row(
+            method,
+            _with_error(published),
+            _with_error(tuned),
+            f"{shown.median_change:+.1f}",
+            f"{shown.mean_rank:.2f}",
+            f"{shown.epoch_s:.2f}",
+            str(shown.seeds),
+            describe(shown.candidate.configuration.method.options, shown.candidate.configuration.training.lr),
+        )
+    table.caption = (
+        f"Δm: mean over tasks of the change against single-task learning ({final.reference}), lower is better; "
+        "median: over tasks, tuned; MR: mean rank among the tuned methods"
+    )
+    return table
+
+
+def task_table(final: FinalTable) -> Table:
+    """Per-task relative changes of the tuned configurations: one task can dominate the mean."""
+    rows = [row for row in final.rows if row.candidate.origin == "tuned"]
+    table = Table(title="Change per task against single-task learning, tuned, %", title_justify="left")
+    table.add_column("task/metric")
+    for row in rows:
+        table.add_column(row.candidate.method, justify="right")
+    for key in rows[0].changes if rows else ():
+        table.add_row(key, *(f"{row.changes[key]:+.1f}" for row in rows))
+    return table
+
+
+def metrics_table(result: TrialResult) -> Table:
+    """Validation and test metrics of one run; the changes against single-task learning where there is a reference."""
+    table = Table(title="best epoch on validation", title_justify="left")
+    table.add_column("metric")
+    for split in ("val", "test"):
+        table.add_column(split, justify="right")
+    for key in dict.fromkeys(key.partition("/")[2] for key in result.metrics if "/" in key):
+        table.add_row(key, *(_cell(result.metrics.get(f"{split}/{key}")) for split in ("val", "test")))
+    return table
+
+
+def studies_table(summaries: Sequence[StudySummary]) -> Table:
+    """The studies of a store."""
+    table = Table(title="studies", title_justify="left")
+    for column in ("study", "created (UTC)", "status", "trials", "best Δm % (val)", "trial-hours", "GPU-hours"):
+        table.add_column(column)
+    for s in summaries:
+        counts = "; ".join(
+            f"{stage}: " + ", ".join(f"{n} {status}" for status, n in statuses.items())
+            for stage, statuses in s.trials.items()
+        )
+        best = next((f"{score:.1f} ({method})" for method, score in s.best.items()), "-")
+        created = s.created.strftime("%Y-%m-%d %H:%M")
+        table.add_row(s.name, created, s.status, counts, best, f"{s.trial_hours:.2f}", f"{s.gpu_hours:.2f}")
+    return table
+
+
+def main_csv(final: FinalTable) -> str:
+    """The final table as CSV, a line per method and origin, for the study's parent run."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    tasks = list(final.rows[0].changes) if final.rows else []
+    columns = ["method", "origin", "delta_m", "delta_m_se", "median_change", "mean_rank", "epoch_s", "seeds"]
+    writer.writerow([*columns, "configuration", *(f"{task}_change" for task in tasks)])
+    for row in final.rows:
+        numbers = [row.delta_m, row.delta_m_se, row.median_change, row.mean_rank, row.epoch_s, row.seeds]
+        configuration = row.candidate.configuration.model_dump_json()
+        writer.writerow([*row.candidate.key, *numbers, configuration, *(row.changes[task] for task in tasks)])
+    return out.getvalue()
+
+
+def describe(options: Mapping[str, Any], lr: float) -> str:
+    """Hyperparameters in one line."""
+    return ", ".join(f"{key}={_number(value)}" for key, value in [("lr", lr), *options.items()])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _with_error(row: FinalRow | None) -> str:
+    if row is None:
+        return "-"
+    return f"{row.delta_m:.1f}" + (f" ± {row.delta_m_se:.1f}" if row.delta_m_se is not None else "")

@@ -1,0 +1,82 @@
+"""The `Tracker` seam: what a study tells while it runs. In memory here; behind a journal in `study.mlflow_tracker`."""
+
+from typing import Literal, Protocol
+
+from go4align.training import EpochRecord
+from study.config import StudyFile
+from study.trial import Trial, TrialResult
+
+StudyStatus = Literal["finished", "interrupted", "failed"]
+
+
+class Tracker(Protocol):
+    """Told what a study does, on the driver. Only `open` may raise; `start`, `log`, `finish` wait for no network."""
+
+    def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
+        """Begin a run of the study, or go on with its newest one.
+
+        Args:
+            study: the validated study file.
+            space_hash: of the search spaces, to refuse resuming with others.
+            source: the study file's text, with its comments.
+            resume: go on with the newest run (also for final runs) where there is one.
+
+        Raises:
+            UserError: a bad tracking URI or folder, or another process runs this study.
+        """
+
+    def start(self, trial: Trial) -> None:
+        """A trial begins, or begins again: a known id goes on in its run."""
+
+    def log(self, trial_id: str, record: EpochRecord) -> None:
+        """An epoch ended. An epoch that is known already (trained again after a kill) is ignored."""
+
+    def finish(self, trial_id: str, result: TrialResult) -> None:
+        """A trial ended."""
+
+    def artifact(self, name: str, data: bytes | str) -> None:
+        """Keep a file (`summary.html`, `tables/final.csv`) with the study."""
+
+    def flush(self, timeout_s: float = 30.0) -> int:
+        """Wait, so that readers see all of it; returns how many events are still on their way."""
+
+    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> None:
+        """The study ended, or paused ("interrupted"); trials without a result are marked interrupted."""
+
+
+class MemoryTracker:
+    """Keeps everything in lists and dictionaries."""
+
+    def __init__(self) -> None:
+        self.study: StudyFile | None = None
+        self.status: StudyStatus | Literal["running"] | None = None
+        self.trials: dict[str, Trial] = {}
+        self.records: dict[str, list[EpochRecord]] = {}
+        self.results: dict[str, TrialResult] = {}
+        self.artifacts: dict[str, bytes | str] = {}
+
+    def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
+        if not resume:
+            self.__init__()  # type: ignore[misc]
+        self.study, self.status = study, "running"
+
+    def start(self, trial: Trial) -> None:
+        self.trials.setdefault(trial.id, trial)
+        self.results.pop(trial.id, None)
+
+    def log(self, trial_id: str, record: EpochRecord) -> None:
+        records = self.records.setdefault(trial_id, [])
+        if all(known.epoch != record.epoch for known in records):
+            records.append(record)
+
+    def finish(self, trial_id: str, result: TrialResult) -> None:
+        self.results[trial_id] = result
+
+    def artifact(self, name: str, data: bytes | str) -> None:
+        self.artifacts[name] = data
+
+    def flush(self, timeout_s: float = 30.0) -> int:
+        return 0
+
+    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> None:
+        self.status = status

@@ -1,0 +1,211 @@
+"""The commands on a real study, end to end: toy benchmark, Ray, Optuna, MLflow in a SQLite file, another folder."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import study
+from go4align import UserError
+from study import cli, results
+from study.mlflow_queries import newest_run
+from study.config import load_frozen
+from study.tuning import ray_session
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the console entry point; returns exit code, stdout and stderr."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["study", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return code if isinstance(code, int) else 0, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def store(ray_cluster: None, go4align_home: Path) -> str:
+    """A tracking store that holds the finished study `toy`."""
+    uri = f"sqlite:///{go4align_home / 'cli.db'}"
+    study.run("toy", tracking_uri=uri)
+    return uri
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every command works from any folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_help_is_quick_and_names_every_command() -> None:
+    code = "import sys; from study.cli import app; assert not {'ray', 'mlflow', 'optuna'} & set(sys.modules); app(['--help'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in ("run", "best", "final", "train", "ls"):
+        assert f" {name} " in done.stdout
+
+
+def test_run_leaves_a_parent_children_and_records(store: str) -> None:
+    table = results.trials("toy", store)
+    assert table.groupby("stage").size().to_dict() == {"reference": 6, "search": 12}
+    assert table[table.stage == "search"].groupby("method").size().to_dict() == {"ls": 4, "famo": 4, "go4align": 4}
+    assert set(table.status) <= {"finished", "stopped"}
+    assert not [column for column in table[table.stage == "search"].dropna(axis="columns") if column.startswith("test/")]
+    [summary] = results.studies(store)
+    assert (summary.name, summary.status) == ("toy", "finished")
+    published = table[(table.origin == "published")]
+    assert set(published.trial) == {f"search-{method}-000" for method in ("ls", "famo", "go4align")}
+
+
+def test_a_trials_parquet_holds_every_epoch_task_and_group(store: str, elsewhere: Path) -> None:
+    from mlflow import MlflowClient
+
+    table = results.trials("toy", store)
+    row = table[table.trial == "search-go4align-000"].iloc[0]
+    path = MlflowClient(store).download_artifacts(row.run_id, "epochs.parquet", str(elsewhere))
+    epochs = pd.read_parquet(path)
+    assert len(epochs) == row.epochs * 6
+    assert {"epoch", "task", "train_loss", "val_loss", "weight", "group", "group_centre", "co_assignment"} <= set(epochs)
+    assert set(epochs.group) <= {0, 1}
+    assert all(len(shares) == 6 and max(shares) == 1.0 for shares in epochs.co_assignment)
+
+
+def test_best_writes_a_file_that_train_reproduces_bit_for_bit(store: str, command: Run, elsewhere: Path) -> None:
+    code, out, _ = command("best", "toy", "--out", "best.yaml", "--tracking-uri", store)
+    assert code == 0
+    assert "study train best.yaml" in out and "study final best.yaml" in out
+    frozen = load_frozen("best.yaml")
+    assert sorted(c.method.name for c in frozen.configurations) == ["famo", "go4align", "ls"]
+    assert [c.score for c in frozen.configurations] == sorted(c.score for c in frozen.configurations)
+    for best in frozen.configurations:
+        result = study.train("best.yaml", method=best.method.name, seed=0)
+        assert result.score == best.score, "the search's own trial, run alone"
+
+
+def test_best_of_one_method(store: str, command: Run) -> None:
+    code, out, _ = command("best", "toy", "--method", "famo", "--tracking-uri", store)
+    assert code == 0
+    assert "search-famo-" in out and "search-ls-" not in out
+
+
+def test_final_runs_published_and_tuned_once_and_keeps_the_table(store: str, command: Run, elsewhere: Path) -> None:
+    command("best", "toy", "--out", "best.yaml", "--tracking-uri", store)
+    code, out, _ = command("final", "best.yaml", "--seeds", "2", "--tracking-uri", store)
+    assert code == 0
+    assert "±" in out and "MR" in out and "published" in out and "task0/mae" in out
+    assert "mlflow ui --backend-store-uri" in out
+    first = study.final("toy", seeds=2, tracking_uri=store)
+    table = results.trials("toy", store)
+    finals = table[table.stage == "final"]
+    assert len(finals) == len(set(finals.trial)), "a second `final` repeats nothing"
+    assert set(finals.seed) == {101, 102}
+    assert finals["test/delta_m"].notna().all()
+    by_key = {row.candidate.key: row for row in first.rows}
+    assert by_key["ls", "tuned"].seeds == 2
+    more = study.final("toy", seeds=3, tracking_uri=store)
+    assert {row.seeds for row in more.rows} == {3}
+    from mlflow import MlflowClient
+
+    parent = newest_run(MlflowClient(store), "toy")
+    assert parent is not None
+    assert "final.csv" in {a.path for a in MlflowClient(store).list_artifacts(parent.info.run_id)}
+
+
+def test_ls_lists_studies(store: str, command: Run) -> None:
+    code, out, _ = command("ls", "--tracking-uri", store)
+    assert code == 0
+    assert "toy" in out and "finished" in out and "study best toy" in out
+
+
+def test_a_study_that_exists_is_not_run_over(store: str, command: Run) -> None:
+    code, _, err = command("run", "toy", "--tracking-uri", store)
+    assert code == 2
+    assert "'toy' is in the tracking store already" in err and "--again" in err
+
+
+def test_again_runs_it_anew_with_the_reference_it_has(store: str, elsewhere: Path) -> None:
+    uri = f"sqlite:///{elsewhere / 'again.db'}"
+    content = yaml.safe_load(
+        """
+        name: small
+        benchmark: {name: toy}
+        training: {epochs: 2, batch_size: 64, lr: 0.01}
+        methods: [ls]
+        search_space: toy
+        budget: {trials: 2}
+        """
+    )
+    Path("small.yaml").write_text(yaml.safe_dump(content))
+    first = study.run("small.yaml", tracking_uri=uri)
+    second = study.run("small.yaml", tracking_uri=uri, again=True, methods="ls,uw")
+    assert first.reference == second.reference
+    assert {c.method.name for c in second.configurations} == {"ls", "uw"}
+    table = results.trials("small", uri)
+    assert table.groupby("stage").size().to_dict() == {"search": 4}, "single-task runs are trained once per store"
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["run", "toyy"], ["toyy", "Did you mean 'toy'"]),
+        (["run", "absent.yaml"], ["no file 'absent.yaml'"]),
+        (["run", "toy", "--methods", "ls,fmao", "--again"], ["fmao", "Did you mean 'famo'"]),
+        (["run", "toy", "--tracking-uri", "ftp://x"], ["ftp://x", "sqlite:///"]),
+        (["best", "toyy"], ["toyy", "Did you mean 'toy'"]),
+        (["best", "toy", "--method", "fmao"], ["fmao", "Did you mean 'famo'"]),
+        (["best", "toy", "--out", "no/such/folder/best.yaml"], ["no/such/folder/best.yaml", "cannot be written"]),
+        (["best", "toy' or 1=1"], ["toy' or 1=1"]),
+        (["final", "nope.yaml"], ["no file 'nope.yaml'"]),
+        (["final", "toy", "--seeds", "0"], ["--seeds", "at least 1"]),
+        (["train", "nope.yaml"], ["no file 'nope.yaml'"]),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(store: str, command: Run, args: list[str], expected: list[str]) -> None:
+    needs_store = args[0] != "train" and "--tracking-uri" not in args
+    code, _, err = command(*args, *(["--tracking-uri", store] if needs_store else []))
+    assert code == 2
+    assert err.count("\n") == 1, err
+    for part in expected:
+        assert part in err
+
+
+def test_a_missing_store_is_named_and_not_created(command: Run, elsewhere: Path) -> None:
+    code, _, err = command("best", "toy", "--tracking-uri", f"sqlite:///{elsewhere}/typo.db")
+    assert code == 2
+    assert "no tracking store" in err
+    assert not (elsewhere / "typo.db").exists()
+
+
+def test_train_reads_a_single_configuration(elsewhere: Path, command: Run) -> None:
+    Path("one.yaml").write_text(
+        "benchmark: {name: toy}\nmethod: {name: uw}\ntraining: {epochs: 1, batch_size: 64, lr: 0.01}\n"
+    )
+    code, out, _ = command("train", "one.yaml", "--seed", "3")
+    assert code == 0
+    assert "epoch 1/1" in out and "task0/mae" in out and "seed 3" in out
+    assert dataclasses.is_dataclass(study.train("one.yaml"))
+
+
+def test_functions_raise_what_commands_print() -> None:
+    with pytest.raises(UserError, match="Did you mean 'toy'"):
+        study.run("toyy")
+
+
+def test_a_session_that_has_a_cluster_keeps_it(ray_cluster: None) -> None:
+    import ray
+
+    with ray_session():
+        assert ray.is_initialized()
+    assert ray.is_initialized()

@@ -1,0 +1,129 @@
+"""The study file: what is wrong is told in one line that names the key, what was found, and the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from go4align import UserError
+from study.config import Configuration, StudyFile, digest, load_frozen, load_study
+
+GOOD: dict[str, Any] = {
+    "name": "mine",
+    "benchmark": {"name": "toy"},
+    "training": {"epochs": 2, "batch_size": 64, "lr": 0.01},
+    "methods": ["ls", "go4align"],
+    "search_space": "toy",
+    "budget": {"trials": 2},
+}
+
+
+def write(folder: Path, content: dict[str, Any] | str) -> str:
+    path = folder / "study.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+def changed(**sections: Any) -> dict[str, Any]:
+    return {**GOOD, **sections}
+
+
+@pytest.mark.parametrize("preset", ["toy", "qm9-demo", "qm9"])
+def test_presets_are_valid(preset: str) -> None:
+    assert load_study(preset).name == preset
+
+
+def test_a_good_file_is_read_and_frozen(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, GOOD))
+    assert study.seeds.final == [101, 102, 103]
+    with pytest.raises(ValueError, match="frozen"):
+        study.name = "other"
+
+
+WRONG = {
+    "top-level key": (changed(budgte={"trials": 2}), ["`budgte`", "Did you mean 'budget'?"]),
+    "nested key": (changed(budget={"trails": 2}), ["budget", "trials"]),
+    "training key": (
+        changed(training={"epoch": 2, "batch_size": 64, "lr": 0.01}),
+        ["`training`", "'epoch'", "Did you mean 'epochs'?"],
+    ),
+    "method": (changed(methods=["go4aling"]), ["go4aling", "Did you mean 'go4align'?"]),
+    "repeated method": (changed(methods=["ls", "ls"]), ["each method once", "ls, ls"]),
+    "benchmark": (changed(benchmark={"name": "qm8"}), ["qm8", "Did you mean 'qm9'?"]),
+    "benchmark option": (changed(benchmark={"name": "toy", "trainsize": 5}), ["trainsize", "train_size"]),
+    "benchmark value": (changed(benchmark={"name": "toy", "train_size": 0}), ["train_size", "at least 1", "found 0"]),
+    "type": (changed(budget={"trials": "many"}), ["budget.trials", "integer", "'many'"]),
+    "negative trials": (changed(budget={"trials": 0}), ["budget.trials", "greater than or equal to 1"]),
+    "missing": ({k: v for k, v in GOOD.items() if k != "budget"}, ["`budget`", "required"]),
+    "shared seeds": (changed(seeds={"search": 5, "final": [5, 6]}), ["Seeds must differ", "5"]),
+    "name with a path": (changed(name="../x"), ["`name`", "../x"]),
+    "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "positive", "-1"]),
+    "grace": (changed(scheduler={"grace_epochs": 9}), ["grace_epochs", "at most", "found 9"]),
+    "gpu hours without a GPU": (changed(budget={"trials": 1, "gpu_hours": 1}), ["gpu_hours", "resources.gpus"]),
+    "published without numbers": (changed(reference="published"), ["no published STL", "measured"]),
+    "not a mapping": ("- a\n- b\n", ["mapping", "list"]),
+    "not YAML": ("name: [", ["not valid YAML"]),
+    "binary": ("\x00\x01", ["not valid YAML"]),
+    "empty": ("", ["mapping"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_file_gets_one_line_with_file_key_and_remedy(case: str, tmp_path: Path) -> None:
+    content, expected = WRONG[case]
+    path = write(tmp_path, content)
+    with pytest.raises(UserError) as caught:
+        load_study(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert path in message
+    for part in expected:
+        assert part in message
+
+
+def test_an_unknown_preset_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'qm9-demo'"):
+        load_study("qm9-dmeo")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(UserError, match="There is no file 'nowhere.yaml'"):
+        load_study("nowhere.yaml")
+
+
+def test_a_configuration_survives_json_with_its_digest() -> None:
+    study = StudyFile.model_validate(GOOD)
+    configuration = study.configuration("go4align", {"lr": 0.003, "n_groups": "auto", "beta": 1e-7})
+    again = Configuration.model_validate_json(configuration.model_dump_json())
+    assert again == configuration
+    assert digest(again) == digest(configuration)
+    assert (configuration.training.lr, configuration.method.options) == (0.003, {"n_groups": "auto", "beta": 1e-7})
+
+
+def test_a_hyperparameter_of_another_method_is_refused() -> None:
+    study = StudyFile.model_validate(GOOD)
+    with pytest.raises(ValueError, match="hyperparameter of 'ls'"):
+        study.configuration("ls", {"beta": 1e-4})
+
+
+def test_a_frozen_file_without_configurations_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="configurations"):
+        load_frozen(write(tmp_path, {"study": "mine", "reference": {"source": "measured", "val": {}, "test": {}}}))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "x"]), inner, max_size=6),
+        max_leaves=12,
+    )
+)
+def test_no_content_gives_anything_but_one_clear_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+    path = write(tmp_path_factory.mktemp("fuzz"), yaml.safe_dump({**GOOD, **content} if isinstance(content, dict) else content))
+    try:
+        load_study(path)
+    except UserError as error:
+        assert "\n" not in str(error)

@@ -1,0 +1,92 @@
+"""Search spaces: what Optuna is given, the published defaults, and one clear line for what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from go4align import UserError, available_methods
+from study.config import StudyFile
+from study.space import SearchSpace, load_space
+from tests.study.test_config import GOOD
+
+LR = {"lr": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}}
+
+
+def load(tmp_path: Path, **sections: Any) -> SearchSpace:
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump({"benchmark": "toy", "common": LR, "methods": {"ls": {}, "go4align": {}}, **sections}))
+    return load_space(StudyFile.model_validate({**GOOD, "search_space": str(path)}))
+
+
+@pytest.mark.parametrize("name", ["toy", "qm9"])
+def test_packaged_spaces_cover_every_method_but_stl(name: str) -> None:
+    study = {**GOOD, "benchmark": {"name": name}, "search_space": name}
+    study["methods"] = [method for method in available_methods() if method != "stl"]
+    study["training"] = {"epochs": 2, "batch_size": 64, "lr": 0.005}
+    space = load_space(StudyFile.model_validate(study))
+    for method in study["methods"]:
+        assert {"lr"} <= set(space.distributions(method))
+        assert set(space.published(method, 0.005)) == set(space.distributions(method))
+
+
+def test_go4align_on_qm9_searches_what_the_paper_tuned() -> None:
+    study = {**GOOD, "benchmark": {"name": "qm9"}, "search_space": "qm9"}
+    space = load_space(StudyFile.model_validate(study))
+    found = space.distributions("go4align")
+    assert found["beta"] == FloatDistribution(1e-9, 1e-2, log=True)
+    assert isinstance(found["n_groups"], CategoricalDistribution) and "auto" in found["n_groups"].choices
+    assert space.published("go4align", 0.01) == {"lr": 0.01, "beta": 1e-4, "n_groups": 5, "space": "linear"}
+
+
+def test_ints_stay_ints(tmp_path: Path) -> None:
+    groups = {"go4align": {"n_groups": {"type": "int", "low": 2, "high": 6, "published": 2}}, "ls": {}}
+    space = load(tmp_path, methods=groups)
+    assert space.distributions("go4align")["n_groups"] == IntDistribution(2, 6)
+    published = space.published("go4align", 0.01)["n_groups"]
+    assert published == 2 and isinstance(published, int)
+
+
+BETA = {"type": "float", "low": 1e-9, "high": 1e-2, "log": True}
+WRONG = {
+    "method without lines": ({"methods": {"ls": {}}}, ["go4align", "methods"]),
+    "unknown method": ({"methods": {"lss": {}}}, ["lss", "Did you mean 'ls'?"]),
+    "unknown hyperparameter": ({"methods": {"go4align": {"betta": BETA}}}, ["betta", "Did you mean 'beta'?"]),
+    "reversed range": ({"common": {"lr": {"type": "float", "low": 1, "high": 0.1}}}, ["`low` must be below `high`"]),
+    "log from zero": ({"common": {"lr": {"type": "float", "low": 0, "high": 1, "log": True}}}, ["positive on a log"]),
+    "lr out of range": ({"common": {"lr": {"type": "float", "low": 0.1, "high": 1}}}, ["lr = 0.01", "training.lr"]),
+    "published out of range": (
+        {"methods": {"ls": {}, "go4align": {"beta": {**BETA, "published": 1.0}}}},
+        ["go4align.beta", "1.0", "first trial"],
+    ),
+    "impossible edge": (
+        {"methods": {"ls": {}, "go4align": {"n_groups": {"type": "int", "low": 2, "high": 9, "published": 2}}}},
+        ["n_groups", "6", "9"],
+    ),
+    "impossible choice": (
+        {"methods": {"ls": {}, "go4align": {"space": {"type": "categorical", "choices": ["linear", "lgo"]}}}},
+        ["lgo", "log"],
+    ),
+    "unknown type": ({"common": {"lr": {"type": "flaot", "low": 0.1, "high": 1}}}, ["lr", "flaot"]),
+    "other benchmark": ({"benchmark": "qm9"}, ["'qm9'", "'toy'"]),
+    "unknown common": ({"common": {**LR, "beta": BETA}}, ["beta", "lr"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_space_gets_one_line(case: str, tmp_path: Path) -> None:
+    sections, expected = WRONG[case]
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, **sections)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "space.yaml" in message
+    for part in expected:
+        assert part in message
+
+
+def test_an_unknown_space_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean 'toy'"):
+        load_space(StudyFile.model_validate({**GOOD, "search_space": "toyy"}))

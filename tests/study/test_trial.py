@@ -1,0 +1,88 @@
+"""One trial without Ray: frozen results, failures as results, test read only when asked, and reproducibility."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from study.config import Configuration, StudyFile
+from study.trial import Trial, TrialResult, run_trial
+from tests.study.test_config import GOOD
+
+STUDY = StudyFile.model_validate(GOOD)
+REFERENCE = {split: {f"task{m}/mae": 10.0 ** (4 * m / 5 - 2) for m in range(6)} for split in ("val", "test")}
+
+
+def trial(method: str = "ls", *, test: bool = False, seed: int = 0, **hyperparameters: object) -> Trial:
+    configuration = STUDY.configuration(method, dict(hyperparameters))
+    return Trial("t", "final", configuration, seed, reference=REFERENCE, test=test)
+
+
+def same(a: TrialResult, b: TrialResult) -> bool:
+    """Equal but for the time they took."""
+    timeless = [dataclasses.replace(r, seconds=0.0, metrics={**r.metrics, "epoch_s": 0.0}) for r in (a, b)]
+    return timeless[0] == timeless[1]
+
+
+def test_a_trial_ends_with_its_best_score_and_metrics() -> None:
+    records = []
+    result = run_trial(trial(), records.append)
+    assert (result.status, result.epochs) == ("finished", 2)
+    assert result.score == min(record.monitored for record in records)
+    assert result.metrics["val/delta_m"] == pytest.approx(result.score)
+    assert {"val/task0/mae", "val/task0/mae_change", "val/median_change", "val/task0/loss"} <= set(result.metrics)
+
+
+def test_the_test_split_is_read_only_when_asked() -> None:
+    assert not [key for key in run_trial(trial()).metrics if key.startswith("test/")]
+    assert "test/delta_m" in run_trial(trial(test=True)).metrics
+
+
+@pytest.mark.parametrize("method", ["ls", "rlw", "famo", "go4align"])
+def test_a_trial_alone_equals_one_in_a_used_process(method: str) -> None:
+    alone = run_trial(trial(method, test=True))
+    run_trial(trial("uw", seed=5))
+    torch.rand(3), torch.set_num_threads(2)
+    assert same(alone, run_trial(trial(method, test=True)))
+    assert not same(alone, run_trial(trial(method, test=True, seed=1)))
+
+
+def test_a_loss_that_is_not_finite_fails_with_task_and_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from go4align.benchmarks.toy import Toy
+
+    losses = Toy.losses
+
+    def poisoned(self: Toy, outputs: torch.Tensor, batch: object) -> torch.Tensor:
+        values = losses(self, outputs, batch)  # type: ignore[arg-type]
+        return values * torch.tensor([1, 1, float("nan"), 1, 1, 1]) if torch.is_grad_enabled() else values
+
+    monkeypatch.setattr(Toy, "losses", poisoned)
+    result = run_trial(trial("go4align"))
+    assert (result.status, result.score) == ("failed", None)
+    assert "epoch 1" in result.reason and "task2" in result.reason and "nan" in result.reason
+    assert "\n" not in result.reason
+    assert "Traceback" in result.details
+
+
+def test_out_of_memory_fails_with_a_hint() -> None:
+    def exhausted(_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    result = run_trial(trial(), exhausted)
+    assert result.status == "failed"
+    assert "batch_size" in result.reason
+
+
+def test_a_configuration_that_cannot_be_built_fails_instead_of_raising() -> None:
+    wrong = STUDY.configuration("go4align", {"n_groups": 99})
+    result = run_trial(Trial("t", "search", wrong, 0))
+    assert result.status == "failed" and "n_groups" in result.reason
+
+
+def test_a_single_task_run_is_scored_by_its_own_loss() -> None:
+    configuration = Configuration.model_validate(
+        {**STUDY.configuration("ls").model_dump(), "method": {"name": "stl", "task": 3}}
+    )
+    records = []
+    result = run_trial(Trial("t", "reference", configuration, 1), records.append)
+    assert result.score == min(record.val.losses[3] for record in records)

@@ -1,0 +1,127 @@
+"""Ray Tune around trials: reused workers, per-method ASHA, failures and dead workers, each trial's end told once."""
+
+import dataclasses
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from go4align import UserError
+from study.config import Configuration, Reference, Resources, Scheduler, StudyFile
+from study.proposals import FixedTrials, OptunaProposals
+from study.space import load_space
+from study.tracking import MemoryTracker
+from study.trial import Trial, TrialResult, run_trial
+from study.tuning import run_trials
+from tests.study.test_config import GOOD
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+STUDY = StudyFile.model_validate(GOOD)
+REFERENCE = {split: {f"task{m}/mae": 10.0 ** (4 * m / 5 - 2) for m in range(6)} for split in ("val", "test")}
+
+
+@pytest.fixture
+def tracker() -> Iterator[MemoryTracker]:
+    tracker = MemoryTracker()
+    tracker.open(STUDY)
+    yield tracker
+    tracker.close("finished")
+
+
+def fixed(*configurations: Configuration) -> FixedTrials:
+    return FixedTrials(
+        Trial(f"final-{n}", "final", c, seed=0, reference=REFERENCE, test=True) for n, c in enumerate(configurations)
+    )
+
+
+def timeless(result: TrialResult) -> TrialResult:
+    return dataclasses.replace(result, seconds=0.0, metrics={**result.metrics, "epoch_s": 0.0})
+
+
+def test_a_trial_in_a_reused_worker_equals_one_alone(tracker: MemoryTracker, tmp_path: Path) -> None:
+    methods = ["uw", "go4align", "rlw", "famo", "ls", "go4align"]
+    configurations = [STUDY.configuration(method) for method in methods]
+    results = run_trials(
+        fixed(*configurations), resources=Resources(), listeners=[tracker], folder=tmp_path, stage="final"
+    )
+    assert sorted(result.trial for result in results) == sorted(tracker.results)
+    for number, configuration in enumerate(configurations):
+        alone = run_trial(Trial(f"final-{number}", "final", configuration, seed=0, reference=REFERENCE, test=True))
+        assert timeless(tracker.results[alone.trial]) == timeless(alone)
+        assert [record.epoch for record in tracker.records[alone.trial]] == [1, 2]
+
+
+def test_a_search_fills_every_budget_and_ends_every_trial_once(tracker: MemoryTracker, tmp_path: Path) -> None:
+    study = StudyFile.model_validate({**GOOD, "budget": {"trials": 4}, "training": {**GOOD["training"], "epochs": 4}})
+    reference = Reference(source="measured", val=REFERENCE["val"], test=REFERENCE["test"])
+    proposals = OptunaProposals(study, load_space(study), reference, tmp_path / "optuna.journal")
+    scheduler = Scheduler(grace_epochs=1, reduction_factor=2)
+    results = run_trials(
+        proposals, resources=Resources(), listeners=[tracker], folder=tmp_path, stage="search", scheduler=scheduler
+    )
+    assert Counter(tracker.trials[result.trial].method for result in results) == {"ls": 4, "go4align": 4}
+    assert {result.status for result in results} <= {"finished", "stopped"}
+    stopped = [result for result in results if result.status == "stopped"]
+    assert stopped, "halving at the first epoch stops some of eight trials"
+    for result in stopped:
+        assert result.epochs == len(tracker.records[result.trial]) < 4
+        assert result.score == tracker.records[result.trial][-1].best
+    for method in ("ls", "go4align"):  # its best trial is never stopped
+        of_method = [r for r in results if tracker.trials[r.trial].method == method and r.score is not None]
+        assert min(of_method, key=lambda r: r.score or 0.0).status == "finished"
+
+
+class KillWorker:
+    """Kills the process of a trial from the driver when its first epoch is told."""
+
+    def __init__(self) -> None:
+        self.killed = ""
+
+    def start(self, trial: Trial) -> None:
+        """Nothing to do."""
+
+    def log(self, trial_id: str, record: object) -> None:
+        if not self.killed:
+            self.killed = trial_id
+            workers = [p for p in psutil.Process().children(recursive=True) if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]]
+            for worker in workers[:1]:
+                os.kill(worker.pid, signal.SIGKILL)
+
+    def finish(self, trial_id: str, result: TrialResult) -> None:
+        """Nothing to do."""
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_a_failed_trial_and_the_others_go_on(tracker: MemoryTracker, tmp_path: Path) -> None:
+    long = StudyFile.model_validate({**GOOD, "training": {**GOOD["training"], "epochs": 60}})
+    proposals = fixed(*[long.configuration("ls")] * 4)
+    results = run_trials(
+        proposals, resources=Resources(), listeners=[tracker, KillWorker()], folder=tmp_path, stage="final"
+    )
+    statuses = Counter(result.status for result in results)
+    assert statuses["failed"] >= 1
+    assert statuses["failed"] + statuses["finished"] == len(tracker.results) == 4
+    failed = [result for result in results if result.status == "failed"]
+    assert all(result.reason and "\n" not in result.reason for result in failed)
+
+
+def test_a_failing_trial_is_told_with_its_reason(tracker: MemoryTracker, tmp_path: Path) -> None:
+    wrong = STUDY.configuration("go4align", {"n_groups": 99})
+    results = run_trials(
+        fixed(wrong, STUDY.configuration("ls")),
+        resources=Resources(), listeners=[tracker], folder=tmp_path, stage="final",
+    )  # fmt: skip
+    assert {result.trial: result.status for result in results} == {"final-0": "failed", "final-1": "finished"}
+    assert "n_groups" in tracker.results["final-0"].reason
+
+
+def test_resources_that_no_node_has_are_refused(tracker: MemoryTracker, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs 1 CPUs and 4 GPUs, but no node has them"):
+        run_trials(
+            fixed(STUDY.configuration("ls")),
+            resources=Resources(gpus=4), listeners=[tracker], folder=tmp_path, stage="final",
+        )  # fmt: skip

@@ -1,0 +1,66 @@
+"""Names, defaults and messages of the registry."""
+
+import subprocess
+import sys
+
+import pytest
+
+import go4align
+from go4align import UserError, available_methods, build_weighting, hyperparameters
+from go4align.weighting.registry import METHODS
+
+
+def test_the_methods_of_the_field_are_there() -> None:
+    assert set(available_methods()) >= {"go4align", "ls", "si", "rlw", "dwa", "uw", "famo", "stl"}
+    for name in available_methods():
+        assert type(build_weighting(name, n_tasks=2)) is METHODS[name]
+
+
+def test_hyperparameters_are_known_without_building() -> None:
+    assert hyperparameters("famo") == {"lr": 0.025, "weight_decay": 1e-5}
+    assert hyperparameters("dwa") == {"temperature": 2.0, "window": 25}
+    assert hyperparameters("ls") == {}
+    assert {"n_groups", "beta", "space", "scale", "clustering"} <= set(hyperparameters("go4align"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("go4algin", {}, "Unknown method 'go4algin'. Did you mean 'go4align'?"),
+        ("famo", {"weight_deacy": 1}, "Unknown hyperparameter of 'famo' 'weight_deacy'. Did you mean 'weight_decay'?"),
+        ("famo", {"weight_decay": -1}, "`weight_decay` must be a finite number of at least 0, found -1."),
+        ("famo", {"lr": "1e-3"}, "in YAML write 1.0e-4, not 1e-4."),
+        ("dwa", {"temperature": 0}, "`temperature` must be a finite number greater than 0, found 0."),
+        ("dwa", {"window": 0}, "`window` must be a whole number of at least 1 or None (per epoch), found 0."),
+        ("stl", {"task": 2}, "`task` must be a whole number from 0 to 1, found 2."),
+        ("rlw", {"seed": -1}, "`seed` must be a whole number of at least 0, found -1."),
+        ("uw", {"lr": float("nan")}, "`lr` must be a finite number of at least 0, found nan."),
+        ("go4align", {"n_groups": 3}, 'must be a whole number from 1 to 2 (the number of tasks), or "auto", found 3.'),
+        ("go4align", {"n_groups": "Auto"}, "or \"auto\", found 'Auto'."),
+        ("go4align", {"space": "logarithmic"}, "Unknown space 'logarithmic'. Known: linear, log."),
+        ("go4align", {"clustering": "kmeans"}, "Unknown clustering 'kmeans'. Did you mean 'kmeans_pytorch'?"),
+        ("go4align", {"scale": ["sum"]}, "Unknown scale"),
+        ("ls", {"task_names": ["one"]}, "`task_names` must have 2 entries (one per task), found 1."),
+    ],
+)
+def test_messages_say_what_was_required_and_found(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        build_weighting(name, n_tasks=2, **options)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("n_tasks", [0, -1, 2.0, True, "3"])
+def test_n_tasks_must_be_a_positive_whole_number(n_tasks: object) -> None:
+    with pytest.raises(UserError, match="`n_tasks` must be a whole number of at least 1, found"):
+        build_weighting("ls", n_tasks=n_tasks)  # type: ignore[arg-type]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    assert all(getattr(go4align, name).__doc__ for name in go4align.__all__)
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = ["ray", "mlflow", "optuna", "rdkit", "sklearn", "pandas", "torch_geometric", "kmeans_pytorch", "torchjd"]
+    code = f"import sys, go4align; print(*(name for name in {heavy} if name in sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == ""

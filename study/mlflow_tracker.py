@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from go4align.errors import UserError
 from go4align.training import EpochRecord
 from study.background import Background, Notify
 from study.config import StudyFile
@@ -61,9 +60,9 @@ class MlflowTracker:
 
     def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
         self.uri, folder = tracking_uri(self.uri or study.tracking_uri), study_folder(study.name)
+        data = study_data(study, space_hash=space_hash, source=source)
         journal, taken = Journal(folder), Taken(folder, self.uri)
         pending = taken.missing(journal.seq)
-        data = study_data(study, space_hash=space_hash, source=source)
         study_run, data["before"] = _choose(journal, study.name, self.uri, resume=resume, synced=not pending)
         background = Background(MlflowWriter(self.uri, journal), taken, self._notify)
         self._session = _Session(journal, background, study_run, data)
@@ -163,7 +162,7 @@ def _choose(journal: Journal, name: str, uri: str, *, resume: bool, synced: bool
     """
     local, nothing = journal.newest, {"wall_s": 0.0, "trial_s": 0.0}
     if resume and (local is None or synced):
-        with suppress(UserError):  # MLflow is down: what this machine knows must do
+        with suppress(Exception):  # MLflow is down: what this machine knows must do
             found = newest_run(connect(uri), name)
             if found and (local is None or local.opened is None or found.info.start_time > local.opened.time_ms):
                 before = {key: found.data.metrics.get(key, 0.0) for key in nothing}

@@ -20,7 +20,7 @@ class FAMO(LossWeighting):
 
     Args:
         n_tasks: number of tasks M.
-        lr: learning rate of the logits' own Adam, default 0.025 (paper and official code).
+        weights_lr: learning rate of the logits' own Adam, default 0.025 (paper and official code).
         weight_decay: of the same Adam. Default 1e-5, the official code's default. Also published: 1e-3 (Algorithm 2 of
             the paper, and LibMTL) and 1e-2 (the official CelebA script).
         task_names: M names for error messages.
@@ -32,7 +32,7 @@ class FAMO(LossWeighting):
     def __init__(
         self,
         n_tasks: int,
-        lr: float = 0.025,
+        weights_lr: float = 0.025,
         *,
         weight_decay: float = 1e-5,
         task_names: Iterable[str] | None = None,
@@ -40,8 +40,8 @@ class FAMO(LossWeighting):
         super().__init__(n_tasks, task_names=task_names)
         from torchjd import scalarization
 
-        lr, weight_decay = real_number("lr", lr), real_number("weight_decay", weight_decay)
-        self.scalarizer = scalarization.FAMO(n_tasks, lr=lr, weight_decay=weight_decay)
+        weights_lr, weight_decay = real_number("weights_lr", weights_lr), real_number("weight_decay", weight_decay)
+        self.scalarizer = scalarization.FAMO(n_tasks, lr=weights_lr, weight_decay=weight_decay)
         self.scalarizer.double()
 
     def _weigh(self, losses: Tensor) -> StepRecord:

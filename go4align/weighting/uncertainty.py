@@ -17,15 +17,15 @@ class UncertaintyWeighting(LossWeighting):
 
     Args:
         n_tasks: number of tasks M.
-        lr: learning rate of s in `parameter_groups()`, default 0.025 (official code's `method_params_lr`).
+        weights_lr: learning rate of s in `parameter_groups()`, default 0.025 (official code's `method_params_lr`).
         task_names: M names for error messages.
     """
 
-    def __init__(self, n_tasks: int, lr: float = 0.025, *, task_names: Iterable[str] | None = None) -> None:
+    def __init__(self, n_tasks: int, weights_lr: float = 0.025, *, task_names: Iterable[str] | None = None) -> None:
         super().__init__(n_tasks, task_names=task_names)
         from torchjd.scalarization import UW
 
-        self.lr = real_number("lr", lr)
+        self.weights_lr = real_number("weights_lr", weights_lr)
         self.scalarizer = UW(n_tasks)
         self.scalarizer.log_var = nn.Parameter(self.scalarizer.log_var.detach().double())
 
@@ -40,4 +40,4 @@ class UncertaintyWeighting(LossWeighting):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The log variances, with their own learning rate."""
-        return [{"params": [self.scalarizer.log_var], "lr": self.lr}]
+        return [{"params": [self.scalarizer.log_var], "lr": self.weights_lr}]

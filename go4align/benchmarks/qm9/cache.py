@@ -21,6 +21,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from go4align.benchmarks.qm9 import source
+from go4align.errors import UserError
 
 FORMAT = 1
 """Raise it when the arrays or their meaning change: older caches are then rebuilt."""
@@ -57,11 +58,22 @@ def open_cache(data_dir: Path, root: Path | None = None, limit: int | None = Non
     """
     folder = data_dir / cache_name(root, limit)
     if not is_whole(folder):
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / f"{folder.name}.lock"):
+        with FileLock(writable(data_dir) / f"{folder.name}.lock"):
             if not is_whole(folder):  # another process may have built it while this one waited
                 build(folder, root, limit)
     return Cache(**{key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in KEYS})
+
+
+def writable(data_dir: Path) -> Path:
+    """The folder, made where it is missing; one line where that cannot be."""
+    remedy = "Name another one with the option `data_dir` or the variable GO4ALIGN_HOME."
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"QM9's folder {data_dir} cannot be made: {error.strerror}. {remedy}") from error
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise UserError(f"QM9's folder {data_dir} must be writable, to hold the converted molecules. {remedy}")
+    return data_dir
 
 
 def cache_name(root: Path | None, limit: int | None) -> str:

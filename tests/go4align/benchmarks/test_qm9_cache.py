@@ -12,7 +12,7 @@ import pytest
 from rdkit import Chem
 
 from go4align.benchmarks.qm9 import QM9, convert, source, targets
-from go4align.benchmarks.qm9.cache import KEYS, is_whole, open_cache
+from go4align.benchmarks.qm9.cache import KEYS, is_whole, open_cache, progress
 from go4align.errors import UserError
 
 OPEN = (
@@ -169,3 +169,21 @@ def test_a_folder_that_is_no_root(tmp_path: Path) -> None:
     ):
         QM9(root=tmp_path, data_dir=tmp_path / "data", train_size=10, val_size=5, test_size=5).prepare()
     assert not list((tmp_path / "data").glob("pyg-*.tmp-*"))
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file/data cannot be made: Not a directory.*`data_dir`"):
+        open_cache(tmp_path / "file" / "data", limit=5)
+
+
+def test_progress_is_a_bar_on_a_terminal_and_two_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress(1000) as report:
+        report(400)
+    assert capsys.readouterr().err == "QM9: converting 1,000 molecules, once\nQM9: converted\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress(1000) as report:
+        report(1000)
+    assert "1000/1000" in capsys.readouterr().err

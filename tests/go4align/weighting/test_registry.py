@@ -17,7 +17,7 @@ def test_the_methods_of_the_field_are_there() -> None:
 
 
 def test_hyperparameters_are_known_without_building() -> None:
-    assert hyperparameters("famo") == {"lr": 0.025, "weight_decay": 1e-5}
+    assert hyperparameters("famo") == {"weights_lr": 0.025, "weight_decay": 1e-5}
     assert hyperparameters("dwa") == {"temperature": 2.0, "window": 25}
     assert hyperparameters("ls") == {}
     assert {"n_groups", "beta", "space", "scale", "clustering"} <= set(hyperparameters("go4align"))
@@ -29,12 +29,12 @@ def test_hyperparameters_are_known_without_building() -> None:
         ("go4algin", {}, "Unknown method 'go4algin'. Did you mean 'go4align'?"),
         ("famo", {"weight_deacy": 1}, "Unknown hyperparameter of 'famo' 'weight_deacy'. Did you mean 'weight_decay'?"),
         ("famo", {"weight_decay": -1}, "`weight_decay` must be a finite number of at least 0, found -1."),
-        ("famo", {"lr": "1e-3"}, "in YAML write 1.0e-4, not 1e-4."),
+        ("famo", {"weights_lr": "1e-3"}, "in YAML write 1.0e-4, not 1e-4."),
         ("dwa", {"temperature": 0}, "`temperature` must be a finite number greater than 0, found 0."),
         ("dwa", {"window": 0}, "`window` must be a whole number of at least 1 or None (per epoch), found 0."),
         ("stl", {"task": 2}, "`task` must be a whole number from 0 to 1, found 2."),
         ("rlw", {"seed": -1}, "`seed` must be a whole number of at least 0, found -1."),
-        ("uw", {"lr": float("nan")}, "`lr` must be a finite number of at least 0, found nan."),
+        ("uw", {"weights_lr": float("nan")}, "`weights_lr` must be a finite number of at least 0, found nan."),
         ("go4align", {"n_groups": 3}, 'must be a whole number from 1 to 2 (the number of tasks), or "auto", found 3.'),
         ("go4align", {"n_groups": "Auto"}, "or \"auto\", found 'Auto'."),
         ("go4align", {"space": "logarithmic"}, "Unknown space 'logarithmic'. Known: linear, log."),

@@ -1,9 +1,9 @@
 """The distributed hyperparameter and grouping study: Ray Tune trials, Optuna search, MLflow records.
 
-    import study
-    study.run("qm9-demo")
-    study.best("qm9-demo", method="go4align")
-    study.final("qm9-demo", seeds=3)
+import study
+study.run("qm9-demo")
+study.best("qm9-demo", method="go4align")
+study.final("qm9-demo", seeds=3)
 """
 
 from importlib import import_module

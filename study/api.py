@@ -17,6 +17,7 @@ from study.config import (
     load_configurations,
     load_frozen,
     load_study,
+    study_text,
     with_methods,
 )
 from study.finals import FinalTable, candidates, final_seeds, final_table, final_trials
@@ -62,7 +63,8 @@ def run(
             f"The study '{study.name}' is in the tracking store already. See it with `study best {study.name}`, run it "
             "anew beside it with --again, or give the file another `name`."
         )
-    with Session(study, uri, space_hash=digest(space), address=address, console=console) as session:
+    text = study_text(source) if methods is None else None
+    with Session(study, uri, space_hash=digest(space), text=text, address=address, console=console) as session:
         reference = session.reference()
         proposals = OptunaProposals(study, space, reference, session.folder / "optuna.journal")
         session.run("search", proposals, score_name="Δm %", scheduler=study.scheduler)

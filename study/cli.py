@@ -39,7 +39,9 @@ def run(
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated methods instead of the study file's, or `all`.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Run a study that exists anew, beside the earlier one.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run a study that exists anew, beside the earlier one.")
+    ] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")] = None,
     tracking_uri: Tracking = None,
 ) -> None:
@@ -50,9 +52,7 @@ def run(
     from study import api, tables
 
     console = _console()
-    frozen = api.run(
-        source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console
-    )
+    frozen = api.run(source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console)
     console.print(tables.best_table(frozen))
     _next(console, tracking_uri, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
 

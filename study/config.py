@@ -232,6 +232,11 @@ def load_study(source: str) -> StudyFile:
     return _parse(StudyFile, find_file(source, "preset", files("study") / "presets"), "study file")
 
 
+def study_text(source: str) -> str:
+    """The text of a study file, with its comments."""
+    return find_file(source, "preset", files("study") / "presets").read_text(encoding="utf-8")
+
+
 def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
     """The study with other methods: a list, a comma-separated string, or "all" (every method but `stl`)."""
     names = methods.split(",") if isinstance(methods, str) else methods
@@ -323,4 +328,3 @@ def digest(value: BaseModel | dict[str, Any]) -> str:
     """A short stable hash of a section, for tags and look-ups."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-

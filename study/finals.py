@@ -84,7 +84,7 @@ def final_seeds(seeds: Seeds, count: int | None) -> list[int]:
 
 def final_trials(chosen: Sequence[Candidate], seeds: Sequence[int], reference: Reference) -> list[Trial]:
     """Candidates x seeds; a configuration that is both published and tuned is run once."""
-    trials = {}
+    trials: dict[str, Trial] = {}
     for seed in seeds:
         for candidate in chosen:
             trial_id = final_id(candidate, seed)

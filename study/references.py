@@ -38,9 +38,7 @@ def published_reference(benchmark: Benchmark) -> Reference:
     return Reference(source="published", val=published, test=published)
 
 
-def measured_reference(
-    study: StudyFile, benchmark: Benchmark, find: FindMetrics, run: RunTrials
-) -> Reference:
+def measured_reference(study: StudyFile, benchmark: Benchmark, find: FindMetrics, run: RunTrials) -> Reference:
     """Single-task metrics from the tracking store where they are, trained where they are not.
 
     Args:
@@ -69,7 +67,7 @@ def measured_reference(
 
 
 def reference_key(configuration: Configuration, seed: int) -> str:
-    """Names a single-task run by all that decides its result: benchmark, training, seed and the task (an option of `stl`).
+    """Names a single-task run by all that decides its result: benchmark, training, seed and task (an option of `stl`).
 
     Options left at their default count like options written out.
     """
@@ -88,7 +86,7 @@ def reference_key(configuration: Configuration, seed: int) -> str:
 def find_reference(
     key: str, tracking_uri: str | None = None, *, notify: Callable[[str], None] = lambda _: None
 ) -> dict[str, float] | None:
-    """The metrics (`val/...`, `test/...`) of the oldest complete reference run with this key, in any study of the store.
+    """The metrics (`val/...`, `test/...`) of the oldest complete reference run with this key, in any study.
 
     None where there is no such run. A store that cannot be reached is told to `notify`, and the answer is None: the
     reference is then trained again, and the study goes on.

@@ -25,6 +25,7 @@ class Session:
         study: what is studied.
         uri: the tracking store.
         space_hash: of the search space, kept with every run.
+        text: the study file as written, kept with the study; default its validated values.
         address: a Ray cluster; default a fresh local one.
         console: where progress and notices are shown; default nowhere.
         resume: go on with the study's newest run in the store.
@@ -36,20 +37,22 @@ class Session:
         uri: str,
         *,
         space_hash: str = "",
+        text: str | None = None,
         address: str | None = None,
         console: Console | None = None,
         resume: bool = False,
     ) -> None:
         self.study, self.console = study, console or Console(quiet=True)
         self.tracker = MlflowTracker(uri, notify=lambda text: self.console.print(text, markup=False))
-        self._uri, self._space_hash, self._address, self._resume = uri, space_hash, address, resume
+        self._uri, self._space_hash, self._text = uri, space_hash, text
+        self._address, self._resume = address, resume
         self._connected = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
         self.benchmark.prepare()
-        self.tracker.open(self.study, space_hash=self._space_hash, resume=self._resume)
+        self.tracker.open(self.study, space_hash=self._space_hash, source=self._text, resume=self._resume)
         self.folder = study_folder(self.study.name) / self.tracker.study_run
         self.folder.mkdir(exist_ok=True)
         return self

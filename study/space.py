@@ -71,7 +71,7 @@ class SearchSpace(Section):
     """What is searched for every method (`common`) and for each."""
 
     benchmark: str
-    common: dict[str, Parameter] = {}
+    common: dict[str, Parameter] = Field(default={})
     methods: dict[str, dict[str, Parameter]]
 
     @model_validator(mode="after")
@@ -134,8 +134,8 @@ def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str) 
     for key, parameter in space.parameters(method).items():
         if not parameter.holds(published[key]):
             raise UserError(
-                f"{path}: the published {method}.{key} = {published[key]} must lie in the searched range, because it is "
-                "the method's first trial. Widen the range, or change `published` (for lr: `training.lr`)."
+                f"{path}: the published {method}.{key} = {published[key]} must lie in the searched range: it "
+                "is the method's first trial. Widen the range, or change `published` (for lr: `training.lr`)."
             )
         edges = parameter.choices if isinstance(parameter, Choice) else [parameter.low, parameter.high]
         for edge in edges:
@@ -147,7 +147,7 @@ def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str) 
 
 
 def quiet_optuna() -> None:
-    """Optuna's multivariate TPE warns that it is experimental and logs every trial; a study's user need not see that."""
+    """Silence Optuna's notes on every trial, and its warning that multivariate TPE is experimental."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -77,7 +77,11 @@ class TrialResult:
 
 
 def run_trial(
-    trial: Trial, on_epoch: Callable[[EpochRecord], Any] = lambda _: None, *, device: str | None = None, threads: int = 1
+    trial: Trial,
+    on_epoch: Callable[[EpochRecord], Any] = lambda _: None,
+    *,
+    device: str | None = None,
+    threads: int = 1,
 ) -> TrialResult:
     """Train one configuration; a failure is a result, never an exception.
 
@@ -103,13 +107,16 @@ def run_trial(
             metrics |= split_metrics(trainer.benchmark, "test", trainer.test(), trial.reference)
         metrics["epoch_s"] = statistics.median(epoch_s)
         return TrialResult(trial.id, "finished", trainer.best, metrics, trainer.epoch, time.perf_counter() - start)
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a trial is its result
+    except Exception as error:  # whatever goes wrong in a trial is its result
         epochs = record.epoch if record else 0
         reason = _reason(error, epochs + 1)
         seconds = time.perf_counter() - start
         return TrialResult(
             trial.id, "failed", epochs=epochs, seconds=seconds, reason=reason, details=traceback.format_exc()
         )
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # a reused worker shares its GPU with others
 
 
 def build_trainer(trial: Trial, device: str) -> Trainer:
@@ -132,7 +139,7 @@ def build_trainer(trial: Trial, device: str) -> Trainer:
 def split_metrics(
     benchmark: Benchmark, split: str, evaluation: Evaluation, reference: Mapping[str, Metrics]
 ) -> Metrics:
-    """`split/task/metric` for every metric and task loss and, with a reference, Delta m, its median and each task's change."""
+    """Every metric and task loss by `split/task/metric`; with a reference Delta m, its median and the changes too."""
     named = {f"{split}/{key}": value for key, value in evaluation.metrics.items()}
     named |= {f"{split}/{task}/loss": loss for task, loss in zip(benchmark.task_names, evaluation.losses, strict=True)}
     if split in reference:

@@ -1,5 +1,6 @@
 """Ray Tune: runs proposed trials in reused workers, stops weak ones, and tells listeners on the driver."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ _SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
-os.environ.update({key: os.environ.get(key, value) for key, value in _SETTINGS.items()})  # Ray reads them when used
+for _key, _value in _SETTINGS.items():
+    os.environ.setdefault(_key, _value)  # Ray reads them when it is used
 
 
 class Listener(Protocol):
@@ -45,7 +47,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
         return
     options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **options)
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
     try:
         yield
     finally:
@@ -123,7 +125,7 @@ class _DriverOnly:
         return {}
 
 
-class _Adapter(_DriverOnly, Searcher):  # type: ignore[misc]  # ray has no types
+class _Adapter(_DriverOnly, Searcher):
     """Proposals as a Tune searcher. Results reach the proposals through `_Driver`, which hears of every one."""
 
     def __init__(self, proposals: Proposals) -> None:
@@ -144,7 +146,7 @@ class _Adapter(_DriverOnly, Searcher):  # type: ignore[misc]  # ray has no types
         """Nothing: the proposals keep their state in Optuna's storage."""
 
 
-class _Driver(_DriverOnly, tune.Callback):  # type: ignore[misc]  # ray has no types
+class _Driver(_DriverOnly, tune.Callback):
     """Passes what Tune hears of trials to the proposals and the listeners, each trial's end exactly once."""
 
     def __init__(self, proposals: Proposals, listeners: Sequence[Listener]) -> None:
@@ -196,7 +198,7 @@ class _Driver(_DriverOnly, tune.Callback):  # type: ignore[misc]  # ray has no t
             listener.finish(trial.id, result)
 
 
-class _MethodwiseASHA(FIFOScheduler):  # type: ignore[misc]  # ray has no types
+class _MethodwiseASHA(FIFOScheduler):
     """One ASHA per method: a trial competes with trials of its own method only, so no baseline is cut short because
     another method is better."""
 

@@ -109,4 +109,6 @@ class MeanAbsoluteError:
         self._count += len(outputs)
 
     def compute(self) -> dict[str, float]:
-        return {f"{name}/mae": value for name, value in zip(self._names, (self._sum / self._count).tolist(), strict=True)}
+        return {
+            f"{name}/mae": value for name, value in zip(self._names, (self._sum / self._count).tolist(), strict=True)
+        }

@@ -51,7 +51,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_help_is_quick_and_names_every_command() -> None:
-    code = "import sys; from study.cli import app; assert not {'ray', 'mlflow', 'optuna'} & set(sys.modules); app(['--help'])"
+    code = (
+        "import sys; from study.cli import app; assert not {'ray', 'mlflow', 'optuna'} & set(sys.modules); "
+        "app(['--help'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for name in ("run", "best", "final", "train", "ls"):
         assert f" {name} " in done.stdout
@@ -62,7 +65,9 @@ def test_run_leaves_a_parent_children_and_records(store: str) -> None:
     assert table.groupby("stage").size().to_dict() == {"reference": 6, "search": 12}
     assert table[table.stage == "search"].groupby("method").size().to_dict() == {"ls": 4, "famo": 4, "go4align": 4}
     assert set(table.status) <= {"finished", "stopped"}
-    assert not [column for column in table[table.stage == "search"].dropna(axis="columns") if column.startswith("test/")]
+    assert not [
+        column for column in table[table.stage == "search"].dropna(axis="columns") if column.startswith("test/")
+    ]
     [summary] = results.studies(store)
     assert (summary.name, summary.status) == ("toy", "finished")
     published = table[(table.origin == "published")]
@@ -77,7 +82,9 @@ def test_a_trials_parquet_holds_every_epoch_task_and_group(store: str, elsewhere
     path = MlflowClient(store).download_artifacts(row.run_id, "epochs.parquet", str(elsewhere))
     epochs = pd.read_parquet(path)
     assert len(epochs) == row.epochs * 6
-    assert {"epoch", "task", "train_loss", "val_loss", "weight", "group", "group_centre", "co_assignment"} <= set(epochs)
+    assert {"epoch", "task", "train_loss", "val_loss", "weight", "group", "group_centre", "co_assignment"} <= set(
+        epochs
+    )
     assert set(epochs.group) <= {0, 1}
     assert all(len(shares) == 6 and max(shares) == 1.0 for shares in epochs.co_assignment)
 
@@ -172,7 +179,9 @@ def test_again_runs_it_anew_with_the_reference_it_has(store: str, elsewhere: Pat
         (["train", "nope.yaml"], ["no file 'nope.yaml'"]),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(store: str, command: Run, args: list[str], expected: list[str]) -> None:
+def test_wrong_input_is_one_line_and_exit_code_2(
+    store: str, command: Run, args: list[str], expected: list[str]
+) -> None:
     needs_store = args[0] != "train" and "--tracking-uri" not in args
     code, _, err = command(*args, *(["--tracking-uri", store] if needs_store else []))
     assert code == 2

@@ -122,7 +122,9 @@ def test_a_frozen_file_without_configurations_is_refused(tmp_path: Path) -> None
     )
 )
 def test_no_content_gives_anything_but_one_clear_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
-    path = write(tmp_path_factory.mktemp("fuzz"), yaml.safe_dump({**GOOD, **content} if isinstance(content, dict) else content))
+    path = write(
+        tmp_path_factory.mktemp("fuzz"), yaml.safe_dump({**GOOD, **content} if isinstance(content, dict) else content)
+    )
     try:
         load_study(path)
     except UserError as error:

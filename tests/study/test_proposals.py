@@ -97,7 +97,9 @@ def test_optuna_hears_complete_pruned_and_fail_with_true_last_values(tmp_path: P
     [({"trials": 5, "epochs": 3}, {}), ({"trials": 5, "gpu_hours": 2 / 3600}, {"gpus": 1}),
      ({"trials": 5, "hours": 1e-9}, {})],
 )  # fmt: skip
-def test_a_spent_budget_starts_no_more_trials(tmp_path: Path, budget: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_a_spent_budget_starts_no_more_trials(
+    tmp_path: Path, budget: dict[str, Any], resources: dict[str, Any]
+) -> None:
     trials = drain(proposals(tmp_path, budget=budget, resources=resources))
     assert len(trials) == (0 if "hours" in budget else 3 if "epochs" in budget else 2)
 

@@ -17,7 +17,9 @@ LR = {"lr": {"type": "float", "low": 1e-3, "high": 1e-1, "log": True}}
 
 def load(tmp_path: Path, **sections: Any) -> SearchSpace:
     path = tmp_path / "space.yaml"
-    path.write_text(yaml.safe_dump({"benchmark": "toy", "common": LR, "methods": {"ls": {}, "go4align": {}}, **sections}))
+    path.write_text(
+        yaml.safe_dump({"benchmark": "toy", "common": LR, "methods": {"ls": {}, "go4align": {}}, **sections})
+    )
     return load_space(StudyFile.model_validate({**GOOD, "search_space": str(path)}))
 
 

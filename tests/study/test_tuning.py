@@ -87,7 +87,9 @@ class KillWorker:
     def log(self, trial_id: str, record: object) -> None:
         if not self.killed:
             self.killed = trial_id
-            workers = [p for p in psutil.Process().children(recursive=True) if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]]
+            workers = [
+                p for p in psutil.Process().children(recursive=True) if p.cmdline()[:1] == ["ray::ImplicitFunc.train"]
+            ]
             for worker in workers[:1]:
                 os.kill(worker.pid, signal.SIGKILL)
 

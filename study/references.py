@@ -98,7 +98,7 @@ def find_reference(
         experiments = [found.experiment_id for found in pages(client.search_experiments)]
         query = f"tags.reference_key = '{key}' and attributes.status = 'FINISHED'"
         runs = client.search_runs(experiments, query, max_results=1, order_by=["attributes.start_time ASC"])
-    except UserError as error:
+    except Exception as error:  # MLflow, a database driver and a network each have their own
         notify(str(error))
         return None
     return final_metrics(runs[0].data.metrics) if runs else None

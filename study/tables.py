@@ -25,31 +25,32 @@ def best_table(frozen: FrozenFile) -> Table:
 
 def main_table(final: FinalTable) -> Table:
     """Published defaults beside tuned values, per method, on the test split."""
-    table = Table(title=f"{final.study}: test, mean ± standard error over seeds", title_justify="left")
+    table = Table(title=f"{final.study}: test split, mean ± standard error over seeds", title_justify="left")
     table.add_column("method")
-    for column in ("Δm % published", "Δm % tuned", "median %", "MR", "s/epoch", "seeds"):
+    for column in ("published Δm %", "median", "tuned Δm %", "median", "MR", "s/epoch", "seeds"):
         table.add_column(column, justify="right")
-    table.add_column("tuned configuration")
-    rows = {row.candidate.key: row for row in final.rows}
-    for method in dict.fromkeys(row.candidate.method for row in final.rows):
-        published, tuned = rows.get((method, "published")), rows.get((method, "tuned"))
+    for method, published, tuned in _by_method(final):
         shown = tuned or published
         if shown is None:
             continue
-        table.add_row(
-            method,
-            _with_error(published),
-            _with_error(tuned),
-            f"{shown.median_change:+.1f}",
-            f"{shown.mean_rank:.2f}",
-            f"{shown.epoch_s:.2f}",
-            str(shown.seeds),
-            describe(shown.candidate.configuration.method.options, shown.candidate.configuration.training.lr),
-        )
+        cells = [cell for row in (published, tuned) for cell in (_with_error(row), _median(row))]
+        table.add_row(method, *cells, f"{shown.mean_rank:.2f}", f"{shown.epoch_s:.2f}", str(shown.seeds))
     table.caption = (
         f"Δm: mean over tasks of the change against single-task learning ({final.reference}), lower is better; "
-        "median: over tasks, tuned; MR: mean rank among the tuned methods"
+        "median: over tasks; MR: mean rank among the tuned methods"
     )
+    table.caption_justify = "left"
+    return table
+
+
+def configuration_table(final: FinalTable) -> Table:
+    """What was published and what tuning found, per method."""
+    table = Table(title="configurations", title_justify="left")
+    for column in ("method", "published defaults", "tuned"):
+        table.add_column(column)
+    for method, *rows in _by_method(final):
+        configurations = [row.candidate.configuration if row else None for row in rows]
+        table.add_row(method, *(describe(c.method.options, c.training.lr) if c else "-" for c in configurations))
     return table
 
 
@@ -63,6 +64,12 @@ def task_table(final: FinalTable) -> Table:
     for key in rows[0].changes if rows else ():
         table.add_row(key, *(f"{row.changes[key]:+.1f}" for row in rows))
     return table
+
+
+def _by_method(final: FinalTable) -> list[tuple[str, FinalRow | None, FinalRow | None]]:
+    rows = {row.candidate.key: row for row in final.rows}
+    methods = dict.fromkeys(row.candidate.method for row in final.rows)
+    return [(method, rows.get((method, "published")), rows.get((method, "tuned"))) for method in methods]
 
 
 def metrics_table(result: TrialResult) -> Table:
@@ -117,6 +124,10 @@ def _cell(value: float | None) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _median(row: FinalRow | None) -> str:
+    return "-" if row is None else f"{row.median_change:.1f}"
 
 
 def _with_error(row: FinalRow | None) -> str:

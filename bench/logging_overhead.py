@@ -1,7 +1,7 @@
 """What logging every epoch to MLflow adds to a study's wall time, against the in-memory tracker.
 
-The same eight trials of the preset `qm9-demo` (six epochs each, two at a time) are run with either tracker in turn on
-one local Ray; the figure is the median over rounds of the ratio of wall times, waiting for MLflow's last write included.
+The same eight trials of the preset `qm9-demo` (six epochs each, two at a time) run with either tracker in turn, on one
+local Ray; the figure is the median over rounds of the ratio of wall times, waiting for MLflow's last write included.
 
     python bench/logging_overhead.py [--rounds 5]
 """

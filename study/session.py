@@ -9,7 +9,7 @@ from rich.console import Console
 
 from go4align.benchmarks.registry import build_benchmark
 from study.config import Reference, Scheduler, StudyFile
-from study.home import study_folder
+from study.home import study_folder, without_password
 from study.mlflow_tracker import MlflowTracker
 from study.progress import StudyProgress
 from study.proposals import FixedTrials, Proposals
@@ -43,13 +43,15 @@ class Session:
         resume: bool = False,
     ) -> None:
         self.study, self.console = study, console or Console(quiet=True)
-        self.tracker = MlflowTracker(uri, notify=lambda text: self.console.print(text, markup=False))
+        self.tracker = MlflowTracker(uri, notify=self._say)
         self._uri, self._space_hash, self._text = uri, space_hash, text
         self._address, self._resume = address, resume
         self._connected = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        self._say(f"{self.study.name}: {', '.join(self.study.methods)} on {self.study.benchmark.name}")
+        self._say(f"MLflow: {without_password(self._uri)}")
         self.benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
         self.benchmark.prepare()
         self.tracker.open(self.study, space_hash=self._space_hash, source=self._text, resume=self._resume)
@@ -68,6 +70,7 @@ class Session:
     ) -> list[TrialResult]:
         """Run all proposed trials of a stage; the cluster starts with the first stage that needs it."""
         if not self._connected:
+            self._say("Starting Ray" if self._address is None else f"Connecting to Ray at {self._address}")
             self._stack.enter_context(ray_session(self._address))
             self._connected = True
         with StudyProgress(stage, proposals.total, self.console, score_name) as progress:
@@ -85,6 +88,9 @@ class Session:
         if self.study.reference == "published":
             return published_reference(self.benchmark)
         return measured_reference(self.study, self.benchmark, lambda key: find_reference(key, self._uri), self._train)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def _train(self, trials: Sequence[Trial]) -> list[TrialResult]:
         return self.run("reference", FixedTrials(trials), score_name=None)

@@ -1,12 +1,15 @@
 """The commands on a real study, end to end: toy benchmark, Ray, Optuna, MLflow in a SQLite file, another folder."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -218,3 +221,35 @@ def test_a_session_that_has_a_cluster_keeps_it(ray_cluster: None) -> None:
     with ray_session():
         assert ray.is_initialized()
     assert ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_study_in_seconds_and_leaves_nothing_running(elsewhere: Path) -> None:
+    Path("long.yaml").write_text(
+        "name: long\nbenchmark: {name: toy}\ntraining: {epochs: 100000, batch_size: 64, lr: 0.01}\nmethods: [ls]\n"
+        "search_space: toy\nbudget: {trials: 2}\nreference: measured\n"
+    )
+    uri = f"sqlite:///{elsewhere / 'long.db'}"
+    code = "from study.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", "long.yaml", "--tracking-uri", uri]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not _epochs_logged(uri):
+        time.sleep(1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, "no process of its own is left"
+    table = results.trials("long", uri)
+    assert set(table.status) == {"interrupted"}
+    assert results.studies(uri)[0].status == "interrupted"
+
+
+def _epochs_logged(uri: str) -> bool:
+    try:
+        return bool((results.trials("long", uri).score > 0).any())
+    except UserError:
+        return False

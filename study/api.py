@@ -67,7 +67,7 @@ def run(
     with Session(study, uri, space_hash=digest(space), text=text, address=address, console=console) as session:
         reference = session.reference()
         proposals = OptunaProposals(study, space, reference, session.folder / "optuna.journal")
-        session.run("search", proposals, score_name="Δm %", scheduler=study.scheduler)
+        session.run("search", proposals, score_name="val Δm %", scheduler=study.scheduler)
     return best(study.name, tracking_uri=uri)
 
 
@@ -115,7 +115,7 @@ def final(
     benchmark = build_benchmark(study.benchmark.name, **study.benchmark.options)
     with Session(study, uri, address=address, console=console, resume=True) as session:
         if missing:
-            results |= {r.trial: r for r in session.run("final", FixedTrials(missing), score_name="Δm %")}
+            results |= {r.trial: r for r in session.run("final", FixedTrials(missing), score_name="val Δm %")}
         table = final_table(frozen.study, benchmark, chosen, results, numbers, frozen.reference)
         session.tracker.artifact("final.csv", main_csv(table))
     return table

@@ -126,6 +126,7 @@ def train(
         raise typer.Exit(1)
     console.print(tables.metrics_table(result))
     console.print(f"{result.epochs} epochs in {result.seconds:.1f} s, seed {seed}")
+    _next(console, None, f"study train {shlex.quote(str(file))} --seed {seed + 1}")
 
 
 @app.command("ls")

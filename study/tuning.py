@@ -225,7 +225,8 @@ class _MethodwiseASHA(FIFOScheduler):
         self._asha(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        if "result" in result:
+        last = trial.config["trial"].configuration.training.epochs
+        if "result" in result or result["epoch"] >= last:  # nothing is left to save: it has trained to the end
             return str(TrialScheduler.CONTINUE)
         return str(self._asha(trial).on_trial_result(tune_controller, trial, result))
 

@@ -7,11 +7,19 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """Bad input, told in one line: what was required, what was found, and the remedy.
 
-    Command line tools print the message without a traceback and exit with code 2.
+    Command line tools print the message without a traceback and exit with `exit_code`.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))  # one line, whatever a quoted library's message holds
+
+
+class RunFailedError(UserError):
+    """What was asked for was right, but training it failed."""
+
+    exit_code = 1
 
 
 def unknown_name(kind: str, found: object, known: Iterable[str]) -> UserError:

@@ -33,13 +33,18 @@ class Background(threading.Thread):
         self._queue: SimpleQueue[Event | None] = SimpleQueue()
         self._progress = threading.Condition()
         self._pending = 0
-        self._down = self._refused = False
+        self._down, self._refused = False, 0
         self._hurry, self._abandon = threading.Event(), threading.Event()
 
     @property
     def pending(self) -> int:
         """Events that the store does not have yet."""
         return self._pending
+
+    @property
+    def refused(self) -> int:
+        """Events that the store would not take."""
+        return self._refused
 
     def submit(self, event: Event) -> None:
         """Hand over an event; returns at once."""
@@ -119,7 +124,7 @@ class Background(threading.Thread):
         if not self._refused:
             what = f"'{event.kind}' of {event.trial or 'the study'}"
             self._say(f"MLflow refused {what} ({_one_line(problem)}). The journal keeps it; `study sync` tries again.")
-        self._refused = True
+        self._refused += 1
 
     def _say(self, text: str) -> None:
         with suppress(Exception):  # a broken terminal must not end the thread

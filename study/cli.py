@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from go4align.errors import UserError
+from go4align.errors import RunFailedError, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,8 +29,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"study: {error}", markup=False)
-        sys.exit(2)
+        _complain(f"study: {error}")
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -52,11 +52,13 @@ def run(
     Examples: `study run qm9-demo`, `study run my-study.yaml --methods ls,go4align`
     """
     from study import api, tables
+    from study.config import load_study
 
     console = _console()
     frozen = api.run(source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console)
     console.print(tables.best_table(frozen))
-    _next(console, tracking_uri, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
+    store = tracking_uri or load_study(source).tracking_uri
+    _next(console, store, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
 
 
 @app.command()
@@ -101,7 +103,7 @@ def final(
     for shown in (tables.main_table(table), tables.configuration_table(table), tables.task_table(table)):
         console.print(shown)
     for line in table.failed:
-        console.print(f"failed: {line}", markup=False)
+        _complain(f"failed: {line}")
     _next(console, tracking_uri, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
     if table.failed:
         raise typer.Exit(1)
@@ -111,22 +113,41 @@ def final(
 def train(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `study best`, or one configuration.")],
     method: Annotated[str | None, typer.Option(help="Which of the file's methods; default the best.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 101,
+    seed: Annotated[int | None, typer.Option(help="Seed; default the one that chose the configuration.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="Read the test split at the end.")] = False,
 ) -> None:
     """Train one configuration here, without Ray or MLflow.
 
-    Examples: `study train best.yaml`, `study train best.yaml --method famo --seed 7`
+    With the file's own seed this reproduces the score that chose the configuration.
+
+    Examples: `study train best.yaml`, `study train best.yaml --method famo --seed 7 --test`
     """
     from study import api, tables
 
     console = _console()
-    result = api.train(file, method=method, seed=seed, console=console)
+    result = api.train(file, method=method, seed=seed, test=test, console=console)
     if result.status == "failed":
-        console.print(f"failed: {result.reason}", markup=False)
-        raise typer.Exit(1)
+        raise RunFailedError(result.reason)
     console.print(tables.metrics_table(result))
-    console.print(f"{result.epochs} epochs in {result.seconds:.1f} s, seed {seed}")
-    _next(console, None, f"study train {shlex.quote(str(file))} --seed {seed + 1}")
+    console.print(f"best validation score {result.score:.6g}; {result.epochs} epochs in {result.seconds:.1f} s")
+    _next(console, None, f"study train {shlex.quote(str(file))} --seed {(seed or 0) + 1}")
+
+
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")], tracking_uri: Tracking = None
+) -> None:
+    """Bring to MLflow what it missed while it was down, from the journal on this machine.
+
+    Example: `study sync qm9-demo`
+    """
+    from study import api
+
+    console = _console()
+    left = api.sync(name, tracking_uri=tracking_uri, console=console)
+    _next(console, tracking_uri, f"study {'sync' if left else 'best'} {name}")
+    if left:
+        raise typer.Exit(1)
 
 
 @app.command("ls")
@@ -141,6 +162,10 @@ def list_studies(tracking_uri: Tracking = None) -> None:
     _next(console, tracking_uri, f"study best {first}" if first else "study run qm9-demo")
 
 
+def _complain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+
+
 def _console() -> Console:
     """Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -149,9 +174,10 @@ def _console() -> Console:
 def _next(console: Console, tracking_uri: str | None, *commands: str, mlflow_ui: bool = False) -> None:
     """End with commands that can be typed as they stand."""
     from study.home import tracking_uri as resolve_uri
+    from study.home import without_password
 
-    store = f" --tracking-uri {shlex.quote(tracking_uri)}" if tracking_uri else ""
+    store = f" --tracking-uri {shlex.quote(without_password(tracking_uri))}" if tracking_uri else ""
     lines = [c if c.startswith("study train") else c + store for c in commands]
     if mlflow_ui:
-        lines.append(f"mlflow ui --backend-store-uri {shlex.quote(resolve_uri(tracking_uri))}")
+        lines.append(f"mlflow ui --backend-store-uri {shlex.quote(without_password(resolve_uri(tracking_uri)))}")
     console.print("Next: " + "\n      ".join(lines), markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -20,6 +20,7 @@ from go4align.weighting.registry import available_methods, build_weighting, hype
 
 _T = TypeVar("_T", bound=BaseModel)
 
+_LARGEST_SEED = 2**63 - 1
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -117,12 +118,34 @@ class FrozenFile(Section):
     reference: Reference
     configurations: Annotated[list[FrozenConfiguration], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _each_once(self) -> FrozenFile:
+        names = [c.method.name for c in self.configurations]
+        if len(set(names)) < len(names):
+            raise UserError(f"`configurations` must hold each method once, found {', '.join(names)}.")
+        return self
+
+    def check(self) -> None:
+        """Build everything once, and compare the reference's metrics with the benchmark's."""
+        for configuration in self.configurations:
+            configuration.check()
+            section = configuration.benchmark
+            known = set(build_benchmark(section.name, **section.options).metrics())
+            for split, table in self.reference.splits.items():
+                wrong = sorted(known ^ set(table)) or [key for key, value in table.items() if value == 0]
+                if wrong:
+                    raise UserError(
+                        f"`reference.{split}` must hold a number other than zero for each of the benchmark's metrics, "
+                        f"found a difference at '{wrong[0]}'. Write the file again with `study best`."
+                    )
+
 
 class FrozenConfiguration(Configuration):
-    """A configuration with the score that chose it."""
+    """A configuration with the trial, its seed and the score (lowest validation Delta m) that chose it."""
 
     trial: str
     score: float
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0
 
 
 class Budget(Section):
@@ -156,12 +179,15 @@ class Resources(Section):
     gpus: float = Field(default=0, ge=0)
 
 
+Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
+
+
 class Seeds(Section):
     """Search, reference and final runs never share a seed."""
 
-    search: int = Field(default=0, ge=0)
-    reference: int = Field(default=1, ge=0)
-    final: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [101, 102, 103]
+    search: Seed = 0
+    reference: Seed = 1
+    final: Annotated[list[Seed], Field(min_length=1)] = Field(default=[101, 102, 103])
 
     @model_validator(mode="after")
     def _disjoint(self) -> Seeds:
@@ -228,8 +254,12 @@ class StudyFile(Section):
 
 
 def load_study(source: str) -> StudyFile:
-    """Read a study file by preset name or path."""
-    return _parse(StudyFile, find_file(source, "preset", files("study") / "presets"), "study file")
+    """Read a study file by preset name or path; a search space given as a path is looked up beside the file."""
+    path = find_file(source, "preset", files("study") / "presets")
+    study = _parse(StudyFile, path, "study file")
+    if is_file(study.search_space):
+        return study.model_copy(update={"search_space": str((path.parent / _path(study.search_space)).absolute())})
+    return study
 
 
 def study_text(source: str) -> str:
@@ -251,13 +281,22 @@ def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
 
 def load_frozen(path: str) -> FrozenFile:
     """Read a frozen configuration file."""
-    return _parse(FrozenFile, find_file(path, "configuration", None), "configuration file")
+    file = find_file(path, "configuration", None)
+    frozen = _parse(FrozenFile, file, "configuration file")
+    try:
+        frozen.check()
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    return frozen
 
 
 def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
     """Read a frozen file, or a file with a single configuration (`benchmark`, `method`, `training`)."""
     file = find_file(path, "configuration", None)
-    if "configurations" in read_yaml(file, "configuration file"):
+    keys = read_yaml(file, "configuration file")
+    if "methods" in keys:
+        raise UserError(f"{path} is a study file, a configuration was required. Search it with: study run {path}")
+    if "configurations" in keys:
         frozen = load_frozen(path)
         return frozen.configurations, frozen.reference
     return [_parse(Configuration, file, "configuration file")], None
@@ -265,9 +304,9 @@ def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference |
 
 def find_file(source: str, kind: str, folder: Any) -> Path:
     """A path as given, or the packaged file of that name."""
-    path = Path(source).expanduser()
     if folder is None or is_file(source):
-        if not path.is_file():
+        path = _path(source)
+        if not path.exists():
             raise UserError(f"There is no file '{source}'. Check the path.")
         return path
     names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
@@ -277,23 +316,46 @@ def find_file(source: str, kind: str, folder: Any) -> Path:
 
 
 def is_file(source: str) -> bool:
-    """Whether a user's NAME|FILE means a file: it ends like one, or is one."""
-    path = Path(source).expanduser()
-    return path.suffix in {".yaml", ".yml"} or path.is_file()
+    """Whether a user's NAME|FILE means a file: it ends like one, or has a folder in it."""
+    return source.endswith((".yaml", ".yml")) or "/" in source
+
+
+def _path(source: str) -> Path:
+    try:
+        path = Path(source).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"'{source[:80]}' is no path that can be read: {error}. Check the path.") from None
+    return path
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping: the first value would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path, kind: str) -> dict[str, Any]:
     """A YAML mapping, or a `UserError` that names the file and line."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # a SafeLoader
     except OSError as error:
         raise UserError(f"The {kind} {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}:" if where else ""
         raise UserError(f"The {kind} {path} is not valid YAML:{line} {getattr(error, 'problem', error)}.") from None
     if not isinstance(data, dict):
-        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {type(data).__name__}.")
+        found = "nothing" if data is None else type(data).__name__
+        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {found}.")
     return data
 
 
@@ -306,7 +368,10 @@ def _parse(model: type[_T], path: Path, kind: str) -> _T:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint of pydantic as one line: key, what was required, what was found, the remedy."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first = next(
+        (e for e in errors if e["type"] == "extra_forbidden"), errors[0]
+    )  # what misses its key may be misspelt
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"`{key}`: {unknown_name('key', first['loc'][-1], _keys_at(model, first['loc'][:-1]))}"
@@ -316,12 +381,20 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys known at a place in a file: through fields, dictionaries, lists and unions told apart by `type`."""
+    annotation: Any = model
     for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            inner = [annotation, *getattr(annotation, "__args__", ())]
-            model = next((a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)), model)
-    return list(model.model_fields)
+        models = _models(annotation)
+        tagged = [m for m in models if "type" in m.model_fields and part in get_args(m.model_fields["type"].annotation)]
+        fields_ = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
+        annotation = next(iter([*tagged, *fields_]), annotation)
+    return list(dict.fromkeys(key for m in _models(annotation) for key in m.model_fields))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models(part)]
 
 
 def digest(value: BaseModel | dict[str, Any]) -> str:

@@ -38,6 +38,9 @@ class StudyRun:
         epochs: per trial, where in the journal each epoch's record is (byte offset).
         results: each trial's last "finish" data; a trial that was started again has none.
         wall_s: seconds that sessions of it lasted, up to the last event.
+        stores: the tracking stores it was opened for, without passwords; journals of old versions do not say.
+        search_status: how its search ended; "running" until then.
+        last_seq: its last event.
     """
 
     id: str
@@ -46,12 +49,24 @@ class StudyRun:
     epochs: dict[str, dict[int, int]] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     wall_s: float = 0.0
+    stores: set[str] = field(default_factory=set)
+    search_status: str = "running"
+    last_seq: int = 0
     _last_ms: int = 0
 
     @property
     def unfinished(self) -> list[str]:
         """Trials that were started and have no result."""
         return [trial for trial in self.starts if trial not in self.results]
+
+    @property
+    def has_results(self) -> bool:
+        """Whether a search trial is complete."""
+        return any(
+            result.get("status") == "finished" and self.starts[trial].data.get("tags", {}).get("stage") == "search"
+            for trial, result in self.results.items()
+            if trial in self.starts
+        )
 
     @property
     def before(self) -> dict[str, float]:
@@ -62,9 +77,10 @@ class StudyRun:
         """Take in the next event."""
         if event.kind == "open":
             self.opened = self.opened or event
+            self.stores |= {event.data["store"]} if "store" in event.data else set()
         else:  # the time between two sessions is not the study's
             self.wall_s += max(0, event.time_ms - self._last_ms) / 1000
-        self._last_ms = event.time_ms
+        self._last_ms, self.last_seq = event.time_ms, event.seq
         if event.kind == "start":
             self.starts.setdefault(event.trial, event)
             self.results.pop(event.trial, None)
@@ -72,3 +88,5 @@ class StudyRun:
             self.epochs.setdefault(event.trial, {}).setdefault(int(event.data["epoch"]), offset)
         elif event.kind == "finish":
             self.results[event.trial] = event.data
+        elif event.kind == "close":
+            self.search_status = event.data.get("search_status") or event.data.get("status", self.search_status)

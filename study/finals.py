@@ -87,7 +87,7 @@ def final_trials(chosen: Sequence[Candidate], seeds: Sequence[int], reference: R
     trials: dict[str, Trial] = {}
     for seed in seeds:
         for candidate in chosen:
-            trial_id = final_id(candidate, seed)
+            trial_id = final_id(candidate, seed, reference)
             trials.setdefault(
                 trial_id,
                 Trial(
@@ -103,9 +103,15 @@ def final_trials(chosen: Sequence[Candidate], seeds: Sequence[int], reference: R
     return list(trials.values())
 
 
-def final_id(candidate: Candidate, seed: int) -> str:
-    """Named by configuration and seed, so that a run that is there already is found and not repeated."""
-    return f"final-{candidate.method}-{digest(candidate.configuration)[:6]}-s{seed}"
+def final_id(candidate: Candidate, seed: int, reference: Reference) -> str:
+    """Named by configuration, reference and seed, so that a run that is there already is found and not repeated."""
+    decides = {key: value.model_dump(mode="json") for key, value in (("c", candidate.configuration), ("r", reference))}
+    return f"final-{candidate.method}-{digest(decides)[:6]}-s{seed}"
+
+
+def final_name(trials: Sequence[Trial]) -> str:
+    """A short name for a set of final runs."""
+    return digest({"trials": [trial.id for trial in trials]})[:8]
 
 
 def final_table(
@@ -113,7 +119,7 @@ def final_table(
     seeds: Sequence[int], reference: Reference,
 ) -> FinalTable:  # fmt: skip
     """Aggregate the results (by trial id) over seeds."""
-    finished = {c.key: _finished(c, results, seeds) for c in chosen}
+    finished = {c.key: _finished(c, results, seeds, reference) for c in chosen}
     ranks: dict[tuple[str, Origin], float] = {}
     for origin in ("published", "tuned"):
         ranks |= _ranks(benchmark, {key: runs for key, runs in finished.items() if key[1] == origin and runs})
@@ -124,8 +130,10 @@ def final_table(
     return FinalTable(study, reference.source, tuple(rows), failed)
 
 
-def _finished(candidate: Candidate, results: Mapping[str, TrialResult], seeds: Sequence[int]) -> list[TrialResult]:
-    found = [results.get(final_id(candidate, seed)) for seed in seeds]
+def _finished(
+    candidate: Candidate, results: Mapping[str, TrialResult], seeds: Sequence[int], reference: Reference
+) -> list[TrialResult]:
+    found = [results.get(final_id(candidate, seed, reference)) for seed in seeds]
     return [result for result in found if result is not None and result.status == "finished"]
 
 

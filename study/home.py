@@ -16,10 +16,12 @@ _DATABASE = ("postgresql", "mysql", "mssql")
 def home() -> Path:
     """`$GO4ALIGN_HOME`, by default `~/.go4align`; created when missing.
 
+    A relative path counts from the working directory.
+
     Raises:
-        UserError: it cannot be created or written to.
+        UserError: it names an unknown user's home, or cannot be created or written to.
     """
-    return _writable(data_home().parent.absolute())
+    return _writable(data_home().parent)
 
 
 def study_folder(name: str) -> Path:
@@ -36,7 +38,7 @@ def tracking_uri(explicit: str | None = None) -> str:
         UserError: a store that MLflow cannot keep a study in, or whose database driver is missing.
     """
     uri = explicit or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
-    scheme = urlsplit(uri).scheme.split("+")[0]
+    scheme, host = _scheme_and_host(uri)
     if scheme == "sqlite":
         path = sqlite_path(uri)
         if path is None:
@@ -44,7 +46,7 @@ def tracking_uri(explicit: str | None = None) -> str:
                 f"The tracking URI '{uri}' names no file, so nothing would be kept. Use `sqlite:///PATH/mlflow.db`."
             )
         return f"sqlite:///{path}"
-    if scheme in _SERVER and urlsplit(uri).hostname:
+    if scheme in _SERVER and host:
         return uri.rstrip("/")
     if scheme in _DATABASE:
         _check_driver(uri)
@@ -61,16 +63,35 @@ def artifact_location(name: str, uri: str) -> str | None:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The absolute path of a SQLite URI's file; None for other stores and for SQLite in memory."""
+    """The absolute path of a SQLite URI's file; None for other stores and for SQLite in memory.
+
+    Raises:
+        UserError: it is in the home of a user that does not exist.
+    """
     if not uri.startswith("sqlite"):
         return None
     path = unquote(uri.partition(":///")[2].partition("?")[0])
-    return Path(path).expanduser().absolute() if path not in {"", ":memory:"} else None
+    try:
+        return Path(path).expanduser().absolute() if path not in {"", ":memory:"} else None
+    except RuntimeError:
+        raise UserError(f"The home folder in the tracking URI '{uri}' is unknown. Write the path out.") from None
 
 
 def without_password(text: str) -> str:
     """The text with the password of any URI in it hidden: for messages, tags and files."""
     return re.sub(r"(://[^/\s:@]*):[^/\s@]+@", r"\1:***@", text)
+
+
+def _scheme_and_host(uri: str) -> tuple[str, str | None]:
+    """The scheme without its driver, in lower case, and the host."""
+    try:
+        parts = urlsplit(uri)
+        scheme = parts.scheme.split("+")[0]
+        if scheme in _SERVER:
+            parts.port  # noqa: B018 - raises where it is no port
+    except ValueError as error:
+        raise UserError(f"The tracking URI '{without_password(uri)}' is malformed: {error}.") from None
+    return scheme, parts.hostname
 
 
 def _check_driver(uri: str) -> None:

@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from go4align.errors import UserError
 from study.events import Event, Kind, StudyRun
+from study.home import without_password
 
 
 class Journal:
@@ -51,7 +52,7 @@ class Journal:
 
     @property
     def newest(self) -> StudyRun | None:
-        """The run of the study that was opened last."""
+        """The run of the study that was opened last, in whatever store."""
         return next(reversed(self.runs.values()), None)
 
     def append(self, study_run: str, kind: Kind, trial: str = "", data: dict[str, Any] | None = None) -> Event:
@@ -124,25 +125,50 @@ class Taken:
     Args:
         folder: the study's folder, whose journal this process has open.
         uri: the tracking store's; only its hash is written, for it may hold a password. Another store has nothing yet.
+
+    Attributes:
+        store: the tracking store as "open" events name it.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
         self._folder, self._store = folder, hashlib.sha256(uri.encode()).hexdigest()[:16]
+        self.store = without_password(uri)
         self._stores = _read_mapping(folder / "taken.json")
         entry = self._stores.get(self._store, {})
         self.through: int = entry.get("through", 0)
         self.skipped: set[int] = set(entry.get("skipped", ()))
 
-    def missing(self, last_seq: int) -> list[Event]:
-        """The journal's events that the store has not, where `last_seq` is the journal's last."""
-        if self.through >= last_seq and not self.skipped:
+    def own(self, journal: Journal) -> list[StudyRun]:
+        """The runs of the study that were opened for this store, oldest first: no others go there unasked.
+
+        Where an old version's journal does not say, it was this store if that has taken events, or no store has.
+        """
+        unsaid = self._store in self._stores or not self._stores
+        return [run for run in journal.runs.values() if self.store in run.stores or (unsaid and not run.stores)]
+
+    def missing(self, runs: Collection[StudyRun]) -> list[Event]:
+        """The events of these runs that the store has not."""
+        if not self.skipped and all(run.last_seq <= self.through for run in runs):
             return []  # the usual case, and a long journal takes seconds to read
-        return [event for event in read_journal(self._folder) if event.seq > self.through or event.seq in self.skipped]
+        ids = {run.id for run in runs}
+        return [
+            event
+            for event in read_journal(self._folder)
+            if event.study_run in ids and (event.seq > self.through or event.seq in self.skipped)
+        ]
+
+    def owe(self, run: StudyRun) -> None:
+        """Note that the store is to be told all of a run that was opened for other stores until now."""
+        self.skipped |= {event.seq for event in read_journal(self._folder) if event.study_run == run.id}
+        self._write()
 
     def mark(self, event: Event, *, skipped: bool = False) -> None:
         """Note that the store has the event, or that it refused it. Written atomically."""
         self.through = max(self.through, event.seq)
         (self.skipped.add if skipped else self.skipped.discard)(event.seq)
+        self._write()
+
+    def _write(self) -> None:
         self._stores[self._store] = {"through": self.through, "skipped": sorted(self.skipped)}
         partial = self._folder / "taken.json.partial"
         partial.write_text(json.dumps(self._stores), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -9,7 +10,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,11 @@ def _check_port(uri: str) -> None:
 
 
 def _check_file(path: Path, uri: str, *, create: bool) -> None:
-    if path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise UserError(f"The tracking store {path} cannot be opened: {error.strerror}.") from None
+    if exists:
         if not _is_store(path):
             raise UserError(f"{path} is not an MLflow database. Check the tracking URI '{uri}'.")
     elif create:
@@ -137,14 +142,20 @@ def _create_file(path: Path) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):  # SQLAlchemy would retry for a minute
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with _one_process():
             if path.exists():
                 return
             SqlAlchemyStore(f"sqlite:///{partial}", str(home() / "artifacts")).engine.dispose()
             partial.replace(path)
     except Exception as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"The tracking store {path} cannot be created: {error}") from None
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())[:200]
+        raise UserError(
+            f"The tracking store {path} cannot be created: {cause}. --tracking-uri names another one."
+        ) from None
 
 
 @contextmanager

@@ -18,17 +18,26 @@ if TYPE_CHECKING:
 
 
 def newest_run(client: MlflowClient, name: str) -> Run | None:
-    """The parent run of a study that began last; None where the store has none."""
-    experiment = client.get_experiment_by_name(name) if re.fullmatch(NAME_PATTERN, name) else None
-    if experiment is None or experiment.lifecycle_stage != "active":
-        return None
-    order = ["attributes.start_time DESC"]
-    runs = client.search_runs([experiment.experiment_id], "tags.stage = 'study'", max_results=1, order_by=order)
-    return runs[0] if runs else None
+    """The parent run of a study that counts; None where the store has none.
+
+    That is the one that began last of those with a complete search trial: a `study run --again` that came to nothing
+    hides no results. Where none has one, it is the one that began last.
+    """
+    return _that_counts(client, _parents(client, name))
+
+
+def has_trials(client: MlflowClient, name: str) -> bool:
+    """Whether any run of the study has a trial, of whatever stage and status."""
+    return any(_any_child(client, parent) for parent in _parents(client, name))
+
+
+def has_results(client: MlflowClient, parent: Run) -> bool:
+    """Whether the parent run has a complete search trial."""
+    return _any_child(client, parent, "and attributes.status = 'FINISHED' and tags.stage = 'search'")
 
 
 def parent_run(client: MlflowClient, name: str, uri: str | None) -> Run:
-    """The parent run of a study that began last.
+    """The parent run of a study that counts, see `newest_run`.
 
     Raises:
         UserError: the store (`uri`, for the message) has no such study; names the nearest.
@@ -44,13 +53,13 @@ def parent_run(client: MlflowClient, name: str, uri: str | None) -> Run:
 
 
 def parent_runs(client: MlflowClient) -> dict[str, Run]:
-    """The newest parent run of each study, newest first."""
+    """The parent run of each study that counts, see `newest_run`; the study that was run last comes first."""
     experiments = [found.experiment_id for found in pages(client.search_experiments)]
     order = ["attributes.start_time DESC"]
-    newest: dict[str, Run] = {}
+    found: dict[str, list[Run]] = {}
     for run in pages(client.search_runs, experiments, "tags.stage = 'study'", order_by=order):
-        newest.setdefault(run.data.tags["study"], run)
-    return newest
+        found.setdefault(run.data.tags["study"], []).append(run)
+    return {name: _that_counts(client, runs) or runs[0] for name, runs in found.items()}
 
 
 def child_runs(client: MlflowClient, parent: Run, query: str = "") -> Iterator[Run]:
@@ -65,3 +74,21 @@ def ranked_runs(client: MlflowClient, parent: Run) -> list[Run]:
     query = "and attributes.status = 'FINISHED' and tags.stage = 'search'"
     runs = [run for run in child_runs(client, parent, query) if math.isfinite(run.data.metrics.get("score", math.nan))]
     return sorted(runs, key=lambda run: (run.data.metrics["score"], run.info.start_time, run.data.tags["trial"]))
+
+
+def _parents(client: MlflowClient, name: str) -> list[Run]:
+    """The study's parent runs, newest first."""
+    experiment = client.get_experiment_by_name(name) if re.fullmatch(NAME_PATTERN, name) else None
+    if experiment is None or experiment.lifecycle_stage != "active":
+        return []
+    order = ["attributes.start_time DESC"]
+    return list(pages(client.search_runs, [experiment.experiment_id], "tags.stage = 'study'", order_by=order))
+
+
+def _that_counts(client: MlflowClient, parents: list[Run]) -> Run | None:
+    return next((run for run in parents if has_results(client, run)), parents[0] if parents else None)
+
+
+def _any_child(client: MlflowClient, parent: Run, query: str = "") -> bool:
+    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' {query}"
+    return bool(client.search_runs([parent.info.experiment_id], query, max_results=1))

@@ -5,24 +5,28 @@ import uuid
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from go4align.errors import UserError
 from go4align.training import EpochRecord
 from study.background import Background, Notify
 from study.config import StudyFile
 from study.events import Kind, StudyRun
-from study.home import study_folder, tracking_uri
+from study.home import study_folder, tracking_uri, without_password
 from study.journal import Journal, JournalError, Taken
 from study.mlflow_client import connect
-from study.mlflow_queries import newest_run
+from study.mlflow_queries import has_results, newest_run
 from study.mlflow_writer import MlflowWriter
 from study.schema import record_data, study_data, trial_data
 from study.tracking import StudyStatus
 from study.trial import Trial, TrialResult
 
 _P = ParamSpec("_P")
+_NOTHING = {"wall_s": 0.0, "trial_s": 0.0}
+_KEPT = ("study_file", "study_hash", "space_hash")
+"""Tags that say what a run was made from; who resumes it goes on with them."""
 
 
 def to_stderr(text: str) -> None:
@@ -62,10 +66,21 @@ class MlflowTracker:
         self.uri, folder = tracking_uri(self.uri or study.tracking_uri), study_folder(study.name)
         data = study_data(study, space_hash=space_hash, source=source)
         journal, taken = Journal(folder), Taken(folder, self.uri)
-        pending = taken.missing(journal.seq)
-        study_run, data["before"] = _choose(journal, study.name, self.uri, resume=resume, synced=not pending)
+        own = taken.own(journal)
+        pending = taken.missing(own)
+        chosen = _choose(journal, own, study.name, self.uri, synced=not pending) if resume else None
+        data |= {"store": taken.store, "before": chosen.before if chosen else _NOTHING}
+        if chosen:
+            data["resumed"] = True
+            data["tags"] |= {key: value for key in _KEPT if (value := chosen.tags.get(key))}
+            data["source"] = chosen.source or data["source"]
+            known = journal.runs.get(chosen.study_run)
+            if known and known not in own:
+                taken.owe(known)
+                pending = taken.missing([*own, known])
+        study_run = chosen.study_run if chosen else uuid.uuid4().hex[:12]
         background = Background(MlflowWriter(self.uri, journal), taken, self._notify)
-        self._session = _Session(journal, background, study_run, data)
+        self._session = _Session(journal, background, study_run, data, chosen.search_status if chosen else None)
         for event in pending:
             background.submit(event)
         self._append("open", data=data)
@@ -79,6 +94,7 @@ class MlflowTracker:
     @_never_raises
     def start(self, trial: Trial) -> None:
         session = self._opened
+        session.stages.add(trial.stage)
         hashes = {key: session.data["tags"][key] for key in ("study_hash", "space_hash")}
         known = trial.id in session.run.starts
         self._append("start", trial.id, {} if known else trial_data(trial, **hashes))
@@ -101,23 +117,23 @@ class MlflowTracker:
     def flush(self, timeout_s: float = 30.0) -> int:
         return self._session.background.flush(timeout_s) if self._session else 0
 
-    @_never_raises
-    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> None:
-        if self._session is None:
-            return
-        session, run, before = self._session, self._session.run, self._session.run.before
-        for trial in run.unfinished:
-            self._append("finish", trial, {"status": "interrupted"})
-        trial_s = before["trial_s"] + sum(result.get("seconds", 0.0) for result in run.results.values())
-        self._append("close", data={"status": status, "wall_s": before["wall_s"] + run.wall_s, "trial_s": trial_s})
+    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> int:
+        if (session := self._session) is None:
+            return 0
+        self._append_end(status)
         self._session = None
         left = session.background.stop(timeout_s)
-        session.journal.close()
+        with suppress(OSError):
+            session.journal.close()
         if left:
-            name = session.data["name"]
+            command = f"study sync {session.data['name']}"
+            with suppress(UserError):
+                if self.uri and self.uri != tracking_uri():
+                    command += f" --tracking-uri {without_password(self.uri)}"
             self.say_once(
-                f"{left} events are not in MLflow yet; the journal keeps them. When MLflow is back: study sync {name}"
+                f"{left} events are not in MLflow yet; the journal keeps them. When MLflow is back: {command}"
             )
+        return left
 
     def say_once(self, text: str) -> None:
         """Notify, but not twice of the same."""
@@ -131,6 +147,18 @@ class MlflowTracker:
             raise RuntimeError("the tracker is not open")
         return self._session
 
+    @_never_raises
+    def _append_end(self, status: StudyStatus) -> None:
+        session, run, before = self._opened, self._opened.run, self._opened.run.before
+        for trial in run.unfinished:
+            self._append("finish", trial, {"status": "interrupted"})
+        trial_s = before["trial_s"] + sum(result.get("seconds", 0.0) for result in run.results.values())
+        ends = {"status": status, "search_status": status}
+        if session.search_status and session.stages <= {"final"}:
+            failed = session.search_status in {"failed", "interrupted"}
+            ends = {"status": session.search_status if failed else status, "search_status": session.search_status}
+        self._append("close", data={**ends, "wall_s": before["wall_s"] + run.wall_s, "trial_s": trial_s})
+
     def _append(self, kind: Kind, trial: str = "", data: dict[str, Any] | None = None) -> None:
         session = self._opened
         try:
@@ -143,30 +171,63 @@ class MlflowTracker:
 
 @dataclass(frozen=True)
 class _Session:
-    """What an open tracker holds."""
+    """What an open tracker holds; `search_status` is how the search of a resumed run had ended, else None."""
 
     journal: Journal
     background: Background
     study_run: str
     data: dict[str, Any]
+    search_status: str | None
+    stages: set[str] = field(default_factory=set)
 
     @property
     def run(self) -> StudyRun:
         return self.journal.runs[self.study_run]
 
 
-def _choose(journal: Journal, name: str, uri: str, *, resume: bool, synced: bool) -> tuple[str, dict[str, float]]:
-    """The run of the study to write to, and the seconds that sessions elsewhere have spent on it.
+@dataclass(frozen=True)
+class _Chosen:
+    """The run of the study to go on with.
 
-    Resuming goes on with the run that was opened last, here or, as final runs may, on another machine.
+    Attributes:
+        study_run: its name.
+        before: the seconds that sessions elsewhere have spent on it.
+        tags: of its parent run.
+        source: its study file's text; empty where only the store has it.
+        search_status: how its search ended.
     """
-    local, nothing = journal.newest, {"wall_s": 0.0, "trial_s": 0.0}
-    if resume and (local is None or synced):
-        with suppress(Exception):  # MLflow is down: what this machine knows must do
-            found = newest_run(connect(uri), name)
-            if found and (local is None or local.opened is None or found.info.start_time > local.opened.time_ms):
-                before = {key: found.data.metrics.get(key, 0.0) for key in nothing}
-                return found.data.tags["study_run"], before
-    if resume and local is not None:
-        return local.id, local.before
-    return uuid.uuid4().hex[:12], nothing
+
+    study_run: str
+    before: dict[str, float]
+    tags: dict[str, str]
+    source: str
+    search_status: str
+
+
+def _choose(journal: Journal, own: list[StudyRun], name: str, uri: str, *, synced: bool) -> _Chosen | None:
+    """The run of the study to go on with: the one that readers of the store take, as far as it can be told.
+
+    The store may be down, or lack what this machine has yet to bring there (unless `synced`): then the same is chosen
+    from the journal's runs that are the store's `own`.
+    """
+    local = next((run for run in reversed(own) if run.has_results), own[-1] if own else None)
+    with suppress(Exception):  # MLflow is down: what this machine knows must do
+        client = connect(uri)
+        found = newest_run(client, name)
+        if found and (local is None or synced or has_results(client, found) or not _newer(local, found.info.start_time)):
+            tags, known = found.data.tags, journal.runs.get(found.data.tags["study_run"])
+            before = {key: found.data.metrics.get(key, 0.0) for key in _NOTHING}
+            if known and not synced:
+                status = known.search_status
+            else:
+                status = tags.get("search_status") or tags.get("status", "running")
+            source = known.opened.data.get("source", "") if known and known.opened else ""
+            return _Chosen(tags["study_run"], known.before if known else before, tags, source, status)
+    if local is None:
+        return None
+    data = local.opened.data if local.opened else {}
+    return _Chosen(local.id, local.before, data.get("tags", {}), data.get("source", ""), local.search_status)
+
+
+def _newer(local: StudyRun, start_ms: int) -> bool:
+    return local.has_results or (local.opened is not None and local.opened.time_ms >= start_ms)

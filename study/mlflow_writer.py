@@ -62,10 +62,18 @@ class MlflowWriter:
             client.set_tag(self._runs.parent(self._study_run), "heartbeat", str(time.time_ns() // 1_000_000))
 
     def _open(self, event: Event) -> None:
-        run = self._runs.parent(event.study_run)
-        self._batch(run, tags=event.data["tags"])
-        self._upload(run, "study.yaml", event.data["source"].encode())
-        self._runs.client.update_run(run, status="RUNNING")
+        run, client, tags = self._runs.parent(event.study_run), self._runs.client, event.data["tags"]
+        first = self._journal.runs[event.study_run].opened
+        if event.data.get("resumed") or (first and first.seq < event.seq):  # what the run began with stays
+            known = client.get_run(run).data.tags
+            tags = {key: value for key, value in tags.items() if key == "status" or not known.get(key)}
+            upload = all(file.path != "study.yaml" for file in client.list_artifacts(run))
+        else:
+            upload = True
+        self._batch(run, tags=tags)
+        if upload:
+            self._upload(run, "study.yaml", event.data["source"].encode())
+        client.update_run(run, status="RUNNING")
 
     def _start(self, event: Event) -> None:
         run = self._runs.child(event.study_run, event.trial)
@@ -101,7 +109,8 @@ class MlflowWriter:
     def _close(self, event: Event) -> None:
         run = self._runs.parent(event.study_run)
         seconds = {key: event.data[key] for key in ("wall_s", "trial_s")}
-        self._batch(run, metrics=seconds, step=event.seq, time_ms=event.time_ms, tags={"status": event.data["status"]})
+        tags = {key: event.data[key] for key in ("status", "search_status") if key in event.data}
+        self._batch(run, metrics=seconds, step=event.seq, time_ms=event.time_ms, tags=tags)
         self._end(run, event)
 
     def _end(self, run: str, event: Event) -> None:

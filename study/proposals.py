@@ -59,8 +59,9 @@ class OptunaProposals:
     """One seeded TPE search per method, all of equal budget; methods take turns.
 
     The sampler is seeded anew for every proposal from (study seed, method, number), so a proposal depends on the
-    finished trials alone, not on how many proposals this process has made. The constant liar keeps trials that run
-    at the same time apart. The first trial of every method is its published defaults.
+    trials that have ended or run by then, not on how many proposals this process has made. With one trial at a time a
+    search is reproducible; with several, which have ended by then depends on timing. The constant liar keeps trials
+    that run at the same time apart. The first trial of every method is its published defaults.
 
     Args:
         study: what is studied; `budget` says when no new trial starts.

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
-from go4align.errors import UserError
+from go4align.errors import RunFailedError, UserError
 from study.config import Configuration, MethodSection, Reference, StudyFile, digest
 from study.trial import Metrics, Trial, TrialResult
 
@@ -54,13 +54,13 @@ def measured_reference(study: StudyFile, benchmark: Benchmark, find: FindMetrics
     missing = [trial for trial in trials if known[trial.id] is None]
     for result in run(missing) if missing else []:
         if result.status != "finished":
-            raise UserError(f"The single-task reference run {result.trial} failed: {result.reason}")
+            raise RunFailedError(f"The single-task reference run {result.trial} failed: {result.reason}")
         known[result.trial] = result.metrics
     splits: dict[str, Metrics] = {"val": {}, "test": {}}
     for task, trial in zip(benchmark.tasks, trials, strict=True):
         metrics = known[trial.id]
         if metrics is None:
-            raise UserError(f"The single-task reference run {trial.id} gave no result. Run the command again.")
+            raise RunFailedError(f"The single-task reference run {trial.id} gave no result. Run the command again.")
         for split, table in splits.items():
             table |= {f"{task.name}/{m.name}": metrics[f"{split}/{task.name}/{m.name}"] for m in task.metrics}
     return Reference(source="measured", val=splits["val"], test=splits["test"])
@@ -99,7 +99,7 @@ def find_reference(
         query = f"tags.reference_key = '{key}' and attributes.status = 'FINISHED'"
         runs = client.search_runs(experiments, query, max_results=1, order_by=["attributes.start_time ASC"])
     except Exception as error:  # MLflow, a database driver and a network each have their own
-        notify(str(error))
+        notify(f"Looking for the single-task reference: {' '.join(str(error).split())}")
         return None
     return final_metrics(runs[0].data.metrics) if runs else None
 

@@ -1,7 +1,7 @@
 """What MLflow holds of studies: one tidy table of a study's trials, its results, and the best configurations.
 
 Reads MLflow and nothing else, so it works on any machine with the tracking URI. Of a study that was run again
-(`study run --again`), the newest run counts.
+(`study run --again`), the newest run with a complete search trial counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from go4align.errors import UserError, unknown_name
 from study.config import Configuration, FrozenConfiguration, StudyFile
 from study.mlflow_client import NoStoreError, connect, final_metrics
-from study.mlflow_queries import child_runs, newest_run, parent_run, ranked_runs
+from study.mlflow_queries import child_runs, has_trials, parent_run, ranked_runs
 from study.summaries import StudySummary, studies
 from study.trial import TrialResult
 
@@ -82,13 +82,13 @@ def study_file(name: str, uri: str | None = None) -> StudyFile:
 
 
 def exists(name: str, uri: str | None = None) -> bool:
-    """Whether the store holds a study of that name.
+    """Whether the store holds a trial of a study of that name; a run of it that never got to a trial does not count.
 
     Raises:
         UserError: the store cannot be read (one that does not exist yet holds none).
     """
     try:
-        return newest_run(connect(uri), name) is not None
+        return has_trials(connect(uri), name)
     except NoStoreError:
         return False
 

@@ -15,7 +15,7 @@ from study.progress import StudyProgress
 from study.proposals import FixedTrials, Proposals
 from study.references import find_reference, measured_reference, published_reference
 from study.trial import Trial, TrialResult
-from study.tuning import ray_session, run_trials
+from study.tuning import check_resources, ray_session, run_trials
 
 
 class Session:
@@ -29,6 +29,7 @@ class Session:
         address: a Ray cluster; default a fresh local one.
         console: where progress and notices are shown; default nowhere.
         resume: go on with the study's newest run in the store.
+        trains: whether a cluster is needed; it is started first, so that a study which cannot run leaves no trace.
     """
 
     def __init__(
@@ -41,23 +42,35 @@ class Session:
         address: str | None = None,
         console: Console | None = None,
         resume: bool = False,
+        trains: bool = True,
     ) -> None:
         self.study, self.console = study, console or Console(quiet=True)
         self.tracker = MlflowTracker(uri, notify=self._say)
         self._uri, self._space_hash, self._text = uri, space_hash, text
         self._address, self._resume = address, resume
-        self._connected = False
+        self._trains = trains
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._say(f"{self.study.name}: {', '.join(self.study.methods)} on {self.study.benchmark.name}")
         self._say(f"MLflow: {without_password(self._uri)}")
         self.benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
-        self.benchmark.prepare()
+        try:
+            if self._trains:
+                self.benchmark.prepare()
+                self._say("Starting Ray" if self._address is None else f"Connecting to Ray at {self._address}")
+                self._stack.enter_context(ray_session(self._address))
+                check_resources(self.study.resources)
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _open(self) -> None:
         self.tracker.open(self.study, space_hash=self._space_hash, source=self._text, resume=self._resume)
         self.folder = study_folder(self.study.name) / self.tracker.study_run
         self.folder.mkdir(exist_ok=True)
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
@@ -68,11 +81,7 @@ class Session:
     def run(
         self, stage: str, proposals: Proposals, *, score_name: str | None, scheduler: Scheduler | None = None
     ) -> list[TrialResult]:
-        """Run all proposed trials of a stage; the cluster starts with the first stage that needs it."""
-        if not self._connected:
-            self._say("Starting Ray" if self._address is None else f"Connecting to Ray at {self._address}")
-            self._stack.enter_context(ray_session(self._address))
-            self._connected = True
+        """Run all proposed trials of a stage."""
         with StudyProgress(stage, proposals.total, self.console, score_name) as progress:
             return run_trials(
                 proposals,
@@ -87,7 +96,11 @@ class Session:
         """What Delta m is relative to; single-task runs that are in the store already are not repeated."""
         if self.study.reference == "published":
             return published_reference(self.benchmark)
-        return measured_reference(self.study, self.benchmark, lambda key: find_reference(key, self._uri), self._train)
+
+        def find(key: str) -> dict[str, float] | None:
+            return find_reference(key, self._uri, notify=self._say)
+
+        return measured_reference(self.study, self.benchmark, find, self._train)
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)

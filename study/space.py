@@ -47,7 +47,8 @@ class Range(Section):
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def holds(self, value: Value) -> bool:
-        return isinstance(value, (int, float)) and self.low <= value <= self.high
+        whole = self.type == "float" or (isinstance(value, (int, float)) and float(value).is_integer())
+        return isinstance(value, (int, float)) and whole and self.low <= value <= self.high
 
 
 class Choice(Section):
@@ -105,7 +106,8 @@ class SearchSpace(Section):
         found = {}
         for key, parameter in self.parameters(method).items():
             value = defaults[key] if parameter.published is None else parameter.published
-            found[key] = int(value) if isinstance(parameter, Range) and parameter.type == "int" else value
+            whole = isinstance(parameter, Range) and parameter.type == "int" and parameter.holds(value)
+            found[key] = int(value) if whole else value
         return found
 
 
@@ -123,7 +125,7 @@ def load_space(study: StudyFile) -> SearchSpace:
         )
     for method in study.methods:
         if method not in space.methods:
-            raise UserError(f"{path}: {unknown_name('method (add its lines under `methods:`)', method, space.methods)}")
+            raise UserError(f"{path}: {unknown_name('method', method, space.methods)} Add its lines under `methods:`.")
         _check_values(study, space, method, str(path))
     return space
 
@@ -135,7 +137,7 @@ def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str) 
         if not parameter.holds(published[key]):
             raise UserError(
                 f"{path}: the published {method}.{key} = {published[key]} must lie in the searched range: it "
-                "is the method's first trial. Widen the range, or change `published` (for lr: `training.lr`)."
+                "is the method's first trial. Widen the range, or name another `published` (for lr: `training.lr`)."
             )
         edges = parameter.choices if isinstance(parameter, Choice) else [parameter.low, parameter.high]
         for edge in edges:

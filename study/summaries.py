@@ -22,7 +22,7 @@ class StudySummary:
 
     Attributes:
         name: the study.
-        created: when its newest run began (UTC).
+        created: when the run of it that counts (see `study.results`) began (UTC).
         status: "running" (also after a kill -9), "finished", "interrupted" or "failed".
         trials: number of trials by stage and status, `{"search": {"finished": 20, "stopped": 4}}`.
         best: the best score of a complete search trial by method, best method first; lower is better.

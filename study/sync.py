@@ -19,7 +19,8 @@ def sync(
     Args:
         name: the study.
         uri: the tracking store it goes to.
-        everything: tell all of it again, to rebuild a store that lost runs.
+        everything: tell all of it again, to rebuild a store that lost runs; also what was run for other stores, which
+            otherwise stays out of this one.
         timeout_s: how long to try.
         notify: told what goes wrong.
 
@@ -35,11 +36,15 @@ def sync(
     journal, taken = Journal(folder), Taken(folder, uri)
     try:
         background = Background(MlflowWriter(uri, journal), taken, notify)
-        events = list(read_journal(folder)) if everything else taken.missing(journal.seq)
+        own = taken.own(journal)
+        others = sorted({store for run in journal.runs.values() for store in run.stores})
+        if not (own or everything) and others:
+            notify(f"'{name}' was not run for {taken.store}, but for {', '.join(others)}: name it with --tracking-uri.")
+        events = list(read_journal(folder)) if everything else taken.missing(own)
         for event in events:
             background.submit(event)
         background.start()
-        left = background.stop(timeout_s) + len(taken.skipped)
+        left = background.stop(timeout_s) + background.refused
     finally:
         journal.close()
     return len(events) - left, left

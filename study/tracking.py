@@ -13,13 +13,13 @@ class Tracker(Protocol):
     """Told what a study does, on the driver. Only `open` may raise; `start`, `log`, `finish` wait for no network."""
 
     def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
-        """Begin a run of the study, or go on with its newest one.
+        """Begin a run of the study, or go on with the one that readers of the store take.
 
         Args:
             study: the validated study file.
-            space_hash: of the search spaces, to refuse resuming with others.
-            source: the study file's text, with its comments.
-            resume: go on with the newest run (also for final runs) where there is one.
+            space_hash: of the search spaces, to refuse resuming with others; a resumed run keeps its own.
+            source: the study file's text, with its comments; a resumed run keeps its own.
+            resume: go on with the newest run that has results (also for final runs), else the newest, if there is one.
 
         Raises:
             UserError: a bad tracking URI or folder, or another process runs this study.
@@ -40,8 +40,14 @@ class Tracker(Protocol):
     def flush(self, timeout_s: float = 30.0) -> int:
         """Wait, so that readers see all of it; returns how many events are still on their way."""
 
-    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> None:
-        """The study ended, or paused ("interrupted"); trials without a result are marked interrupted."""
+    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> int:
+        """The study ended, or paused ("interrupted"); trials without a result are marked interrupted.
+
+        A resumed session without search trials leaves a search that failed or was interrupted at that.
+
+        Returns:
+            How many events readers do not see yet.
+        """
 
 
 class MemoryTracker:
@@ -78,5 +84,6 @@ class MemoryTracker:
     def flush(self, timeout_s: float = 30.0) -> int:
         return 0
 
-    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> None:
+    def close(self, status: StudyStatus, timeout_s: float = 30.0) -> int:
         self.status = status
+        return 0

@@ -91,28 +91,33 @@ def run_trial(
         device: default CUDA where there is one.
         threads: torch's threads on a CPU; results depend on their number, so trials and single runs use one.
     """
-    start, record, epoch_s = time.perf_counter(), None, list[float]()
+    start, epoch_s, place = time.perf_counter(), list[float](), "before training"
     torch.set_num_threads(threads)
     try:
         trainer = build_trainer(trial, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         metrics: Metrics = {}
+        place = "epoch 1"
         for record in trainer.epochs():
             if not math.isfinite(record.monitored):
-                raise UserError(f"The validation score of epoch {record.epoch} is {record.monitored}.")
+                place = f"epoch {record.epoch}"
+                raise UserError(
+                    f"The validation score is {record.monitored}: the run diverged. Lower the learning rate."
+                )
             epoch_s.append(record.wall_s)
+            place = f"epoch {record.epoch + 1}"
             on_epoch(record)
             if record.epoch == trainer.best_epoch:
                 metrics = split_metrics(trainer.benchmark, "val", record.val, trial.reference)
+        place = "test"
         if trial.test:
             metrics |= split_metrics(trainer.benchmark, "test", trainer.test(), trial.reference)
         metrics["epoch_s"] = statistics.median(epoch_s)
         return TrialResult(trial.id, "finished", trainer.best, metrics, trainer.epoch, time.perf_counter() - start)
     except Exception as error:  # whatever goes wrong in a trial is its result
-        epochs = record.epoch if record else 0
-        reason = _reason(error, epochs + 1)
+        reason = f"{place}: {_reason(error)}"
         seconds = time.perf_counter() - start
         return TrialResult(
-            trial.id, "failed", epochs=epochs, seconds=seconds, reason=reason, details=traceback.format_exc()
+            trial.id, "failed", epochs=len(epoch_s), seconds=seconds, reason=reason, details=traceback.format_exc()
         )
     finally:
         if torch.cuda.is_available():
@@ -175,8 +180,8 @@ def _benchmark(section: str) -> Benchmark:
     return benchmark
 
 
-def _reason(error: BaseException, epoch: int) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         text = f"out of memory ({text}); lower `training.batch_size`, or give each trial a larger share of a GPU"
-    return f"epoch {epoch}: {text}"
+    return text

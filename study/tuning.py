@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,11 +45,16 @@ class Listener(Protocol):
 @contextmanager
 def ray_session(address: str | None = None) -> Iterator[None]:
     """A Ray cluster: the one at `address`, the one this process is already connected to, or a fresh local one."""
+    if address:
+        _check_port(address)
     if ray.is_initialized():
         yield
         return
     options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+    except ConnectionError as error:
+        raise UserError(f"No Ray cluster at '{address}': {error} Start one with `ray start --head`.") from None
     try:
         yield
     finally:
@@ -69,7 +75,7 @@ def run_trials(
     Raises:
         UserError: no node can ever hold one trial.
     """
-    slots = _slots(resources)
+    slots = check_resources(resources)
     driver = _Driver(proposals, listeners)
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
@@ -102,8 +108,27 @@ def _train(config: dict[str, Any]) -> None:
     tune.report({"epoch": result.epochs, "score": result.score, "result": result})
 
 
-def _slots(resources: Resources) -> int:
-    """How many trials the cluster holds at once."""
+def _check_port(address: str) -> None:
+    """A closed port is told at once; Ray tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not (host and port.isdigit()):
+        raise UserError(f"A Ray address must be HOST:PORT or auto, found '{address}'.")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"No Ray cluster answers at '{address}' ({error}). Start one with `ray start --head`."
+        ) from None
+
+
+def check_resources(resources: Resources) -> int:
+    """How many trials the connected cluster holds at once.
+
+    Raises:
+        UserError: not one.
+    """
     slots = 0
     for node in ray.nodes():
         if node["Alive"]:

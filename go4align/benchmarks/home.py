@@ -3,8 +3,19 @@
 import os
 from pathlib import Path
 
+from go4align.errors import UserError
+
 
 def data_home() -> Path:
-    """The folder of all converted data: `$GO4ALIGN_HOME/data`, by default `~/.go4align/data`. Not created here."""
+    """The folder of all converted data: `$GO4ALIGN_HOME/data`, by default `~/.go4align/data`. Not created here.
+
+    A relative path counts from the working directory; `~` and `~user` are expanded.
+
+    Raises:
+        UserError: there is no such user.
+    """
     home = os.environ.get("GO4ALIGN_HOME") or "~/.go4align"
-    return Path(home).expanduser() / "data"
+    try:
+        return Path(home).expanduser().absolute() / "data"
+    except RuntimeError:
+        raise UserError(f"The home folder in '{home}' is unknown. Set GO4ALIGN_HOME to a folder of yours.") from None

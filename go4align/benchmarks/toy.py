@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align.benchmarks.base import Benchmark, Metric, Split, Task
-from go4align.errors import UserError
+from go4align.checks import whole_number
 from go4align.models.base import MultiTaskModel
 
 
@@ -45,16 +45,16 @@ class Toy(Benchmark):
         width: int = 32,
         data_seed: int = 0,
     ) -> None:
-        for key, value in (("n_tasks", n_tasks), ("train_size", train_size), ("val_size", val_size)):
-            if value < 1:
-                raise UserError(f"The toy benchmark's `{key}` must be at least 1, found {value}.")
+        sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
+        for key, value in {"n_tasks": n_tasks, "width": width, **{f"{s}_size": n for s, n in sizes.items()}}.items():
+            whole_number(key, value, 1)
+        whole_number("data_seed", data_seed, 0)
         self.tasks = tuple(Task(f"task{m}", "mse", (Metric("mae"),)) for m in range(n_tasks))
         self._width = width
         self._data: dict[Split, ToyBatch] = {}
         generator = torch.Generator().manual_seed(data_seed)
         teacher = [torch.randn(8, 16, generator=generator), torch.randn(16, n_tasks, generator=generator)]
         scales = torch.logspace(-2, 2, n_tasks) if n_tasks > 1 else torch.ones(1)
-        sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
         for split, size in sizes.items():
             inputs = torch.randn(size, 8, generator=generator)
             clean = torch.tanh(inputs @ teacher[0] / 8**0.5) @ teacher[1] / 4

@@ -100,7 +100,7 @@ def test_best_writes_a_file_that_train_reproduces_bit_for_bit(store: str, comman
     assert sorted(c.method.name for c in frozen.configurations) == ["famo", "go4align", "ls"]
     assert [c.score for c in frozen.configurations] == sorted(c.score for c in frozen.configurations)
     for best in frozen.configurations:
-        result = study.train("best.yaml", method=best.method.name, seed=0)
+        result = study.train("best.yaml", method=best.method.name)
         assert result.score == best.score, "the search's own trial, run alone"
 
 
@@ -180,6 +180,14 @@ def test_again_runs_it_anew_with_the_reference_it_has(store: str, elsewhere: Pat
         (["final", "nope.yaml"], ["no file 'nope.yaml'"]),
         (["final", "toy", "--seeds", "0"], ["--seeds", "at least 1"]),
         (["train", "nope.yaml"], ["no file 'nope.yaml'"]),
+        (["run", "~nobody-here/a.yaml"], ["~nobody-here/a.yaml", "Check the path"]),
+        (["run", "x" * 300], ["Known: "]),
+        (["run", "toy", "--again", "--address", "127.0.0.1:1"], ["127.0.0.1:1", "ray start --head"]),
+        (["run", "toy", "--again", "--address", "nowhere"], ["HOST:PORT"]),
+        (["run", "toy", "--tracking-uri", "sqlite:////proc/nothing/m.db"], ["/proc/nothing"]),
+        (["run", "toy", "--tracking-uri", "http://[::1"], ["http://[::1"]),
+        (["run", "toy", "--tracking-uri", "http://127.0.0.1:1"], ["127.0.0.1:1", "does not answer"]),
+        (["sync", "toyy"], ["toyy"]),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(
@@ -206,7 +214,9 @@ def test_train_reads_a_single_configuration(elsewhere: Path, command: Run) -> No
     )
     code, out, _ = command("train", "one.yaml", "--seed", "3")
     assert code == 0
-    assert "epoch 1/1" in out and "task0/mae" in out and "seed 3" in out
+    assert "epoch 1/1" in out and "task0/mae" in out and "--seed 4" in out
+    assert not [key for key in study.train("one.yaml").metrics if key.startswith("test/")], "test is not read unasked"
+    assert "test/task0/mae" in study.train("one.yaml", test=True).metrics
     assert dataclasses.is_dataclass(study.train("one.yaml"))
 
 
@@ -253,3 +263,71 @@ def _epochs_logged(uri: str) -> bool:
         return bool((results.trials("long", uri).score > 0).any())
     except UserError:
         return False
+
+
+def test_an_edited_frozen_file_is_refused_before_anything_starts(store: str, command: Run, elsewhere: Path) -> None:
+    frozen = study.best("toy", tracking_uri=store).model_dump(mode="json")
+    method, benchmark = frozen["configurations"][0]["method"], frozen["configurations"][0]["benchmark"]
+    edits: list[tuple[str, dict[str, object]]] = [
+        (
+            "n_groups",
+            {"configurations": [{**frozen["configurations"][0], "method": {"name": "go4align", "n_groups": 99}}]},
+        ),
+        ("each method once", {"configurations": [frozen["configurations"][0]] * 2}),
+        ("task0/mae", {"reference": {**frozen["reference"], "val": {}}}),
+        (
+            "another `benchmark`",
+            {"configurations": [{**frozen["configurations"][0], "benchmark": {**benchmark, "train_size": 99}}]},
+        ),
+    ]
+    assert method["name"]
+    for expected, edit in edits:
+        Path("edited.yaml").write_text(yaml.safe_dump({**frozen, **edit}))
+        code, _, err = command("final", "edited.yaml", "--tracking-uri", store)
+        assert (code, err.count("\n")) == (2, 1)
+        assert expected in err
+
+
+def test_a_study_whose_runs_all_fail_exits_1_and_says_why(command: Run, elsewhere: Path) -> None:
+    Path("diverges.yaml").write_text(
+        "name: diverges\nbenchmark: {name: toy}\ntraining: {epochs: 2, batch_size: 64, lr: 1.0e+30}\nmethods: [ls]\n"
+        f"search_space: {elsewhere}/space.yaml\nbudget: {{trials: 1}}\n"
+    )
+    Path("space.yaml").write_text(
+        "benchmark: toy\ncommon: {lr: {type: float, low: 1, high: 1.0e+31, log: true}}\nmethods: {ls: {}}\n"
+    )
+    code, _, err = command("run", "diverges.yaml", "--tracking-uri", f"sqlite:///{elsewhere / 'd.db'}")
+    assert code == 1
+    assert "reference-task" in err.splitlines()[-1] and "failed" in err.splitlines()[-1]
+
+
+def test_a_study_that_cannot_start_leaves_no_trace(store: str, command: Run, elsewhere: Path) -> None:
+    uri = f"sqlite:///{elsewhere / 'gpu.db'}"
+    Path("gpu.yaml").write_text(
+        "name: gpu\nbenchmark: {name: toy}\ntraining: {epochs: 1, batch_size: 64, lr: 0.01}\nmethods: [ls]\n"
+        "search_space: toy\nbudget: {trials: 1}\nresources: {gpus: 4}\n"
+    )
+    for _ in range(2):  # the second time, too, it is the missing GPU that is told
+        code, _, err = command("run", "gpu.yaml", "--tracking-uri", uri)
+        assert code == 2
+        assert "4 GPUs" in err
+    assert results.studies(uri) == []
+
+
+def test_a_partial_final_leaves_the_studys_own_table_alone(store: str, elsewhere: Path) -> None:
+    from mlflow import MlflowClient
+
+    study.final("toy", tracking_uri=store)
+    study.write_frozen(study.best("toy", method="ls", tracking_uri=store), Path("ls.yaml"))
+    study.final("ls.yaml", seeds=1, tracking_uri=store)
+    client = MlflowClient(store)
+    parent = newest_run(client, "toy")
+    assert parent is not None
+    whole = Path(client.download_artifacts(parent.info.run_id, "final.csv", str(elsewhere))).read_text()
+    assert {line.split(",")[0] for line in whole.splitlines()[1:]} == {"ls", "famo", "go4align"}
+
+
+def test_sync_has_nothing_left_to_do(store: str, command: Run) -> None:
+    code, out, _ = command("sync", "toy", "--tracking-uri", store)
+    assert code == 0
+    assert "0 left" in out

@@ -45,7 +45,12 @@ def test_a_good_file_is_read_and_frozen(tmp_path: Path) -> None:
 
 WRONG = {
     "top-level key": (changed(budgte={"trials": 2}), ["`budgte`", "Did you mean 'budget'?"]),
-    "nested key": (changed(budget={"trails": 2}), ["budget", "trials"]),
+    "nested key": (changed(budget={"trails": 2}), ["`budget.trails`", "Did you mean 'trials'?"]),
+    "misspelt required key": ({("budgt" if k == "budget" else k): v for k, v in GOOD.items()}, ["`budgt`", "'budget'"]),
+    "untyped size": (changed(benchmark={"name": "toy", "n_tasks": "abc"}), ["n_tasks", "whole number", "'abc'"]),
+    "no test split": (changed(benchmark={"name": "toy", "test_size": 0}), ["test_size", "at least 1"]),
+    "impossible date": ("name: 2024-99-99\n", ["not valid YAML"]),
+    "repeated key": ("name: a\nname: b\n", ["'name' stands twice", "line 2"]),
     "training key": (
         changed(training={"epoch": 2, "batch_size": 64, "lr": 0.01}),
         ["`training`", "'epoch'", "Did you mean 'epochs'?"],

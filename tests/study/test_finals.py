@@ -24,7 +24,7 @@ def result(candidate: Candidate, seed: int, first: float, second: float) -> Tria
     metrics = {"test/task0/mae": first, "test/task1/mae": second, "epoch_s": 0.5}
     metrics |= {f"test/{key}_change": change for key, change in changes.items()}
     metrics["test/delta_m"] = sum(changes.values()) / 2
-    return TrialResult(final_id(candidate, seed), "finished", 1.0, metrics, epochs=2, seconds=1.0)
+    return TrialResult(final_id(candidate, seed, REFERENCE), "finished", 1.0, metrics, epochs=2, seconds=1.0)
 
 
 def test_candidates_are_published_and_tuned_of_each_method() -> None:
@@ -56,7 +56,7 @@ def test_final_seeds_are_the_files_then_new_ones_never_used_before() -> None:
 def test_the_table_is_mean_and_standard_error_with_ranks_among_the_tuned() -> None:
     runs = [result(CHOSEN[0], 101, 1.2, 2.0), result(CHOSEN[0], 102, 1.4, 2.0),
             result(CHOSEN[2], 101, 3.0, 6.0), result(CHOSEN[3], 101, 1.0, 2.2)]  # fmt: skip
-    failed = TrialResult(final_id(CHOSEN[3], 102), "failed", reason="epoch 1: loss is nan")
+    failed = TrialResult(final_id(CHOSEN[3], 102, REFERENCE), "failed", reason="epoch 1: loss is nan")
     results = {run.trial: run for run in [*runs, failed]}
     table = final_table("mine", TOY, CHOSEN, results, [101, 102], REFERENCE)
     rows = {row.candidate.key: row for row in table.rows}

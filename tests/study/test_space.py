@@ -73,6 +73,18 @@ WRONG = {
     ),
     "unknown type": ({"common": {"lr": {"type": "flaot", "low": 0.1, "high": 1}}}, ["lr", "flaot"]),
     "other benchmark": ({"benchmark": "qm9"}, ["'qm9'", "'toy'"]),
+    "int without a published number": (
+        {"methods": {"ls": {}, "go4align": {"n_groups": {"type": "int", "low": 2, "high": 6}}}},
+        ["n_groups = auto"],
+    ),
+    "published between two ints": (
+        {"methods": {"ls": {}, "go4align": {"n_groups": {"type": "int", "low": 2, "high": 6, "published": 2.5}}}},
+        ["go4align.n_groups", "2.5"],
+    ),
+    "unknown key of a range": (
+        {"common": {"lr": {**LR["lr"], "hihg": 1}}},
+        ["common.lr", "Did you mean 'high'?"],
+    ),
     "unknown common": ({"common": {**LR, "beta": BETA}}, ["beta", "lr"]),
 }
 

@@ -14,6 +14,10 @@ class UserError(ValueError):
         super().__init__(" ".join(message.split()))  # one line, whatever a quoted library's message holds
 
 
+class SolverWarning(UserWarning):
+    """A method's solver missed its optimality condition at this step: names the method, task count and residual."""
+
+
 def unknown_name(kind: str, found: object, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not registered, suggesting the nearest registered one."""
     known = sorted(known)

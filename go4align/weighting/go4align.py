@@ -10,7 +10,8 @@ from torch import Tensor
 from go4align.arrays import to_array, to_tensor
 from go4align.grouping import build_grouping
 from go4align.indicators import RiskGuided
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class GO4Align(LossWeighting):

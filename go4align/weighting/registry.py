@@ -1,4 +1,4 @@
-"""The methods by the field's short names. A new method is one file and one line here."""
+"""The methods by the field's short names. A new method is one file and one line in `methods`."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,25 +8,10 @@ from typing import Any
 from go4align.checks import choice
 from go4align.errors import unknown_name
 from go4align.weighting.base import Weighting
-from go4align.weighting.dwa import DWA
-from go4align.weighting.equal import EqualWeighting
-from go4align.weighting.famo import FAMO
 from go4align.weighting.go4align import GO4Align
-from go4align.weighting.random import RandomWeighting
-from go4align.weighting.scale_invariant import ScaleInvariant
-from go4align.weighting.single_task import SingleTask
-from go4align.weighting.uncertainty import UncertaintyWeighting
+from go4align.weighting.methods import PLAIN_METHODS
 
-METHODS: dict[str, type[Weighting]] = {
-    "go4align": GO4Align,
-    "ls": EqualWeighting,
-    "si": ScaleInvariant,
-    "rlw": RandomWeighting,
-    "dwa": DWA,
-    "uw": UncertaintyWeighting,
-    "famo": FAMO,
-    "stl": SingleTask,
-}
+METHODS: dict[str, type[Weighting]] = {"go4align": GO4Align, **PLAIN_METHODS}
 _NOT_TUNED = ("n_tasks", "task_names")
 
 

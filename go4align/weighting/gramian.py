@@ -6,7 +6,7 @@ from torch import Tensor
 
 from go4align.weighting.solver_tools import Matrix
 
-COLUMNS = 1 << 14
+COLUMNS = 1 << 12
 """Entries per task that are converted to float64 at a time."""
 
 
@@ -27,7 +27,7 @@ def add_products(gramian: Matrix, rows: Tensor) -> None:
             gramian += values @ values.T  # numpy computes one half of it and mirrors that
         return
     total = torch.zeros(gramian.shape, dtype=torch.float64, device=rows.device)
-    for block in rows.split(COLUMNS * 16, dim=1):
+    for block in rows.split(COLUMNS * 64, dim=1):
         values_there = block.double()
         total.addmm_(values_there, values_there.T)
     gramian += numpy.asarray(total.tolist())

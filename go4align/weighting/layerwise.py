@@ -31,7 +31,7 @@ def layerwise_gramian(outputs: Sequence[Tensor], cotangents: Sequence[Tensor], p
         UserError: an operation cannot be vectorised.
     """
     gramian = numpy.zeros((len(cotangents[0]),) * 2)
-    uses = linear_uses(outputs, parameters)
+    uses = linear_uses(outputs, parameters, len(gramian))
     direct = [p for p in parameters if not any(p is use.weight for use in uses)]
     handles = [p.register_hook(_reducing(lambda rows: add_products(gramian, rows))) for p in direct]
     handles += [use.node.register_prehook(_noting(use, gramian)) for use in uses]

@@ -36,15 +36,23 @@ class LinearUse(NamedTuple):
         factor: Tensor = torch.linalg.qr(self.inputs.T, mode="r").R
         return factor @ gradients
 
+    def gains(self, n_tasks: int) -> bool:
+        """Whether `reduced` costs less than the weight gradients, counted in multiplications.
 
-def linear_uses(outputs: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[LinearUse]:
-    """The linear layers that gain: a biased weight used once, with fewer rows in the batch than inputs."""
+        R takes about as long as 8 n B^2 multiplications of a matrix product, as it is no matrix product itself.
+        """
+        rows, size = self.inputs.shape
+        return n_tasks * (rows + n_tasks) * len(self.weight) * (size - rows) > 8 * size * rows**2
+
+
+def linear_uses(outputs: Sequence[Tensor], parameters: Sequence[Tensor], n_tasks: int) -> list[LinearUse]:
+    """The linear layers where that pays: weights with a bias, used once, and with few rows in the batch."""
     known = {id(p) for p in parameters}
     nodes, entries = _nodes([t.grad_fn for t in outputs if t.grad_fn is not None])
     return [
         use
         for use in (_linear_use(node, entries, known) for node in nodes if node.name() == "AddmmBackward0")
-        if use is not None and len(use.inputs) < use.inputs.shape[1]
+        if use is not None and use.gains(n_tasks)
     ]
 
 

@@ -3,6 +3,13 @@
 `registry` adds GO4Align, which can take any of these as its indicator.
 """
 
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from go4align.checks import choice
+from go4align.errors import unknown_name
 from go4align.weighting.base import Weighting
 from go4align.weighting.cagrad import CAGrad
 from go4align.weighting.dwa import DWA
@@ -33,3 +40,20 @@ PLAIN_METHODS: dict[str, type[Weighting]] = {
     "nash_mtl": NashMTL,
     "stl": SingleTask,
 }
+_NOT_TUNED = ("n_tasks", "task_names")
+
+
+def hyperparameters_of(methods: Mapping[str, type[Weighting]], name: str) -> Mapping[str, Any]:
+    """The hyperparameters of one of the methods and their defaults."""
+    parameters = inspect.signature(choice("method", name, methods)).parameters.values()
+    return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
+
+
+def build(methods: Mapping[str, type[Weighting]], name: str, n_tasks: int, options: Mapping[str, Any]) -> Weighting:
+    """Build one of the methods by name; an unknown option suggests the nearest known one."""
+    method = choice("method", name, methods)
+    known = (*hyperparameters_of(methods, name), "task_names")
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"hyperparameter of '{name}'", option, known)
+    return method(n_tasks, **options)

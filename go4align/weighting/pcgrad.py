@@ -6,8 +6,8 @@ from typing import Any
 import numpy
 import torch
 
+from go4align.randomness import Draws
 from go4align.weighting.gradients import GradientWeighting
-from go4align.weighting.randomness import Draws
 from go4align.weighting.solver_tools import Matrix, Vector
 
 

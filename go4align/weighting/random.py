@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from go4align.randomness import Draws
 from go4align.weighting.base import StepRecord
 from go4align.weighting.loss_weighting import LossWeighting
-from go4align.weighting.randomness import Draws
 
 
 class RandomWeighting(LossWeighting):

@@ -4,7 +4,8 @@ A network of about 1 M shared parameters (four linear layers) and a linear head 
 are measured in turn, round by round, and the figure is the least processor time of a step (forward, backward, `.grad`);
 read the ratios to `ls`, machines differ. Memory is what a step adds at most to what the process holds before it, in
 units of one gradient of the shared parameters, each way in a process of its own (batch 8, so that activations hardly
-count, and no biases, which keeps `layerwise` from its special treatment of linear layers: it would hold next to nothing).
+count, and no biases, which keeps `layerwise` from its special treatment of linear layers, where it holds next to
+nothing).
 
 Ways: `stored` keeps the tasks' gradients (default); `layerwise` reduces them layer by layer in one vectorised pass;
 `representation` tells the method what the heads read, so that it passes through each head once and needs no weight

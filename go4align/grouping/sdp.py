@@ -16,8 +16,8 @@ TOLERANCE = 1e-5
 class SemidefiniteKMeans(HostGrouping):
     r"""min <D, Z> over Z >= 0 and positive semidefinite with Z 1 = 1, trace Z = K; D the squared distances.
 
-    K-means itself has the further condition Z^2 = Z; then Z_ij = 1 / (size of the group) for tasks in one group. Without
-    it Z x is each task's indicator moved towards its group's mean, and the exact K-means of Z x gives exactly K groups:
+    K-means itself has the further condition Z^2 = Z; then Z_ij = 1 / (size of the group) for tasks in one group.
+    Without it Z x is each task's indicator moved towards its group's mean, and the exact K-means of Z x gives exactly K groups:
     rounding as by Mixon, Villar and Ward (2017). In one dimension "exact" solves the unrelaxed problem in microseconds;
     this one is here to compare with. Solved by SCS through cvxpy (extra `sdp`); a solution that SCS itself does not
     hold for optimal gives a `SolverWarning`.

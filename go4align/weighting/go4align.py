@@ -36,8 +36,8 @@ class GO4Align(LossWeighting):
         smooth: False leaves the smoothness out.
         space: "linear" (default, the paper) or "log", see `Grouping`: prefer "log" where losses differ by orders of
             magnitude and K is small.
-        clustering: "exact" (default); "kmeans_pytorch", the paper's package, which often misses the optimum; "spectral";
-            "sdp"; "given", fixed or random groups; or "none" (see `go4align.grouping`).
+        clustering: "exact" (default); "kmeans_pytorch", the paper's package, which often misses the optimum;
+            "spectral"; "sdp"; "given", fixed or random groups; or "none" (see `go4align.grouping`).
         clustering_options: further options of the clustering, such as `labels` of "given".
         indicator: "risk_guided" (default, Eq. 5-7), or the name of a method whose weights are the indicator (Table 7),
             before any clipping; gradients, losses after the step and learnable parameters that the method needs are

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align import Weighting, build_weighting
+from go4align.weighting.gradients import GradientWeighting
 
 WIDTHS = (256, 640, 640, 640, 64)
 GRAMIAN_METHODS = ("mgda", "pcgrad", "cagrad", "imtl_g", "nash_mtl")
@@ -86,6 +87,7 @@ def main() -> None:
     print(f"{parameters:,} shared parameters, batch {options.batch}, one thread")
     for n_tasks in options.tasks:
         report_times(n_tasks, options.batch, options.rounds)
+    report_solvers(options.tasks, options.rounds)
     if not options.no_memory:
         report_memory(options.tasks, parameters)
 
@@ -110,6 +112,32 @@ def report_times(n_tasks: int, batch: int, rounds: int) -> None:
     for method in (*GRAMIAN_METHODS, "grad_drop"):
         cells = (f"{least[method, way] / base:.1f}x" if (method, way) in least else "" for way in WAYS)
         print(f"{method:12}" + "".join(f"{cell:>16}" for cell in cells))
+
+
+def report_solvers(sizes: list[int], rounds: int) -> None:
+    """Print the processor time from the Gramian to the weights, where lengths span 1e-3 to 1e3 and gradients conflict."""
+    print("\nGramian to weights, ms (60 entries, lengths from 1e-3 to 1e3, in conflict)")
+    print(f"{'':12}" + "".join(f"{f'M = {n_tasks}':>16}" for n_tasks in sizes))
+    for method in GRAMIAN_METHODS:
+        cells = (f"{1e3 * least_solve(method, n_tasks, rounds):16.2f}" for n_tasks in sizes)
+        print(f"{method:12}" + "".join(cells))
+
+
+def least_solve(method: str, n_tasks: int, rounds: int) -> float:
+    """Seconds for one solve, the mean of ten, the least of `rounds`."""
+    random = torch.Generator().manual_seed(0)
+    rows = torch.randn(n_tasks, 60, generator=random, dtype=torch.float64)
+    rows += 2 * torch.randn(n_tasks, 1, generator=random).sign() * torch.randn(60, generator=random)
+    rows *= 10 ** (6 * torch.rand(n_tasks, 1, generator=random, dtype=torch.float64) - 3)
+    gramian, weighting = (rows @ rows.T).numpy(), build_weighting(method, n_tasks)
+    assert isinstance(weighting, GradientWeighting)
+    least = float("inf")
+    for _ in range(rounds + 1):
+        start = time.process_time()
+        for _ in range(10):
+            weighting._solve(gramian)
+        least = min(least, time.process_time() - start)
+    return least / 10
 
 
 def report_memory(sizes: list[int], parameters: int) -> None:

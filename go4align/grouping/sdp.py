@@ -9,6 +9,8 @@ from go4align.errors import SolverWarning, UserError
 from go4align.grouping.exact_kmeans import solve
 from go4align.grouping.on_host import HostGrouping, Labels, Vector
 
+ITERATIONS = 20_000
+"""Of SCS at most."""
 TOLERANCE = 1e-5
 """Of SCS, absolute and relative, on distances scaled to at most 1."""
 
@@ -17,10 +19,10 @@ class SemidefiniteKMeans(HostGrouping):
     r"""min <D, Z> over Z >= 0 and positive semidefinite with Z 1 = 1, trace Z = K; D the squared distances.
 
     K-means itself has the further condition Z^2 = Z; then Z_ij = 1 / (size of the group) for tasks in one group.
-    Without it Z x is each task's indicator moved towards its group's mean, and the exact K-means of Z x gives exactly K groups:
-    rounding as by Mixon, Villar and Ward (2017). In one dimension "exact" solves the unrelaxed problem in microseconds;
-    this one is here to compare with. Solved by SCS through cvxpy (extra `sdp`); a solution that SCS itself does not
-    hold for optimal gives a `SolverWarning`.
+    Without it Z x is each task's indicator moved towards its group's mean, and the exact K-means of Z x gives exactly K
+    groups: rounding as by Mixon, Villar and Ward (2017). In one dimension "exact" solves the unrelaxed problem in
+    microseconds; this one is here to compare with. Solved by SCS through cvxpy (extra `sdp`); a solution that SCS
+    itself does not hold for optimal gives a `SolverWarning`.
     """
 
     def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
@@ -47,7 +49,9 @@ class SemidefiniteKMeans(HostGrouping):
         given.value, count.value = distances, float(n_groups)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cvxpy's own: replaced by the one below
-            problem.solve(solver=cvxpy.SCS, eps_abs=TOLERANCE, eps_rel=TOLERANCE, max_iters=20_000, warm_start=False)
+            problem.solve(
+                solver=cvxpy.SCS, eps_abs=TOLERANCE, eps_rel=TOLERANCE, max_iters=ITERATIONS, warm_start=False
+            )
         if problem.status != cvxpy.OPTIMAL or matrix.value is None:
             message = (
                 f"sdp with {self.n_tasks} tasks: SCS ended with status '{problem.status}', required '{cvxpy.OPTIMAL}'"

@@ -9,8 +9,9 @@ class Spectral(HostGrouping):
     """Cuts the graph of tasks whose edges are exp(-d^2 / (2 sigma^2)), d the distance of two indicators.
 
     sigma is the standard deviation of the step's indicators, so that only their ratios matter; scikit-learn's own
-    default (sigma^2 = 1/2) would join or part all tasks at once, depending on the indicators' size. Labels come from the
-    pivoted QR of the eigenvectors (Damle, Minden and Ying, 2019), which draws no numbers; `seed` starts the eigensolver.
+    default (sigma^2 = 1/2) would join or part all tasks at once, depending on the indicators' size. Labels come from
+    the pivoted QR of the eigenvectors (Damle, Minden and Ying, 2019), which draws no numbers; `seed` starts the
+    eigensolver.
     """
 
     def _label(self, values: Vector, n_groups: int) -> Labels:

@@ -24,7 +24,8 @@ def add_products(gramian: Matrix, rows: Tensor) -> None:
     if rows.is_cpu:
         for block in rows.split(COLUMNS, dim=1):
             values = block.double().numpy()
-            gramian += values @ values.T  # numpy computes one half of it and mirrors that
+            with numpy.errstate(over="ignore", invalid="ignore"):  # what is not finite is told with the task's name
+                gramian += values @ values.T  # numpy computes one half of it and mirrors that
         return
     total = torch.zeros(gramian.shape, dtype=torch.float64, device=rows.device)
     for block in rows.split(COLUMNS * 64, dim=1):

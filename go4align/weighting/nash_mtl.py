@@ -31,8 +31,8 @@ class NashMTL(GradientWeighting):
 
     Args:
         n_tasks: number of tasks M.
-        update_every: solve at every so many steps (default 1) and keep the weights in between, where a step costs
-            little more than a plain sum. The paper uses up to 50; official `update_weights_every`.
+        update_every: solve at every so many steps (default 1, official `update_weights_every`) and keep the weights in
+            between, where a step costs little more than a plain sum.
         max_norm: the norm that the shared parameters' gradient is clipped to, default 1.0 as official, which every
             exact solution of M >= 2 tasks exceeds (it is sqrt(M)); 0 for none. `weigh` and the heads' weights are
             unclipped.

@@ -5,6 +5,7 @@ import io
 import math
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -215,3 +216,25 @@ def test_only_learnable_parameters_join_the_training_optimiser(name: str) -> Non
     assert [id(p) for p in weighting.parameters()] == [id(p) for p in grouped]
     take(weighting, losses_of(3, 1))
     assert all(p.grad is not None for p in grouped)
+
+
+@pytest.mark.slow
+@each_method
+def test_memory_does_not_grow_over_ten_thousand_steps(name: str) -> None:
+    weighting = build_weighting(name, n_tasks=2)
+    optimizer = optimizer_of(weighting)
+    process = psutil.Process()
+
+    def train(steps: int) -> int:
+        for losses in losses_of(2, 4) * (steps // 4):
+            shared = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+            weighting.backward(losses * shared, shared_parameters=[shared])
+            if optimizer is not None:
+                optimizer.step()
+            if weighting.needs_losses_after:
+                weighting.after_step(losses)
+        weighting.end_epoch()
+        return process.memory_info().rss
+
+    before = train(2_000)
+    assert train(10_000) - before < 2**20

@@ -81,6 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.peak_of:
+        step_of(*options.peak_of, 2, options.batch, bias=False)()  # loads code and fills caches
         print(peak_of_step(step_of(*options.peak_of, options.tasks[0], options.batch, bias=False)))
         return
     parameters = sum(p.numel() for p in Network(1).encoder.parameters())
@@ -115,7 +116,7 @@ def report_times(n_tasks: int, batch: int, rounds: int) -> None:
 
 
 def report_solvers(sizes: list[int], rounds: int) -> None:
-    """Print the processor time from the Gramian to the weights, where lengths span 1e-3 to 1e3 and gradients conflict."""
+    """Print the processor time from Gramian to weights where lengths span 1e-3 to 1e3 and gradients conflict."""
     print("\nGramian to weights, ms (60 entries, lengths from 1e-3 to 1e3, in conflict)")
     print(f"{'':12}" + "".join(f"{f'M = {n_tasks}':>16}" for n_tasks in sizes))
     for method in GRAMIAN_METHODS:
@@ -161,7 +162,6 @@ def peak_in_child(method: str, way: str, n_tasks: int) -> float:
 
 def peak_of_step(step: Callable[[], None]) -> float:
     """Bytes that a step adds at most to this process's resident memory (Linux)."""
-    step()  # loads code and fills caches
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = resident("VmRSS")

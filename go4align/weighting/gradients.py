@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,9 @@ class GradientWeighting(Weighting):
     Args:
         n_tasks: number of tasks M.
         heads: "weighted" or "sum", what the task heads get.
-        gramian: "stored" (default) keeps M gradients of the shared parameters during the step; "layerwise" keeps those
-            of one layer at a time, in one vectorised backward pass (`go4align.weighting.layerwise`), with equal
-            results. With a `representation` the Gramian is always computed layer by layer.
+        gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
+            memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass (module
+            `layerwise`), with equal results. With a `representation` the Gramian is always computed layer by layer.
         max_norm: the combined gradient of the shared parameters is scaled down to this norm if it is longer (as
             `torch.nn.utils.clip_grad_norm_` does); 0 leaves it as it is. The heads' gradients are not scaled.
         task_names: M names for error messages.
@@ -55,6 +56,7 @@ class GradientWeighting(Weighting):
         self.heads, self.gramian, self.max_norm = heads, gramian, real_number("max_norm", max_norm)
         self._weighted_heads = choice("heads", heads, HEADS)
         self._layerwise = choice("gramian", gramian, GRAMIANS)
+        self._scratch: list[Tensor] = []
 
     def weigh(
         self,
@@ -112,7 +114,7 @@ class GradientWeighting(Weighting):
             _check_representation(losses, parameters, outputs)
         if (self._layerwise or outputs) and not self._needs_jacobian:
             return BatchedGradients(losses, parameters, outputs)
-        return StoredGradients(losses, parameters)
+        return StoredGradients(losses, parameters, self._scratch)
 
     def _decide(self, gradients: TaskGradients) -> tuple[Tensor, list[Tensor] | None]:
         """Weights [M] float64 on the host, and the combined gradient where it is not their weighted sum."""
@@ -132,6 +134,9 @@ class GradientWeighting(Weighting):
                     f"{square!r} at step {self.step + 1}. The weighting's state is unchanged: skip this batch, lower "
                     "the learning rate, or check that task's loss."
                 )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scratch": []}  # a copy has no use for it
 
     def _clip(self, combined: Sequence[Tensor]) -> float:
         if not self.max_norm:

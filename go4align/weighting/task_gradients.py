@@ -48,10 +48,13 @@ class StoredGradients(TaskGradients):
     Args:
         losses: [M], attached to the graph, which is kept.
         parameters: the shared parameters, at least one.
+        scratch: holds the Jacobian of the last step, whose memory is used again on a CPU: fresh memory takes the system
+            longer to hand out than a copy of the gradients takes.
     """
 
-    def __init__(self, losses: Tensor, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, losses: Tensor, parameters: Sequence[Tensor], scratch: list[Tensor]) -> None:
         super().__init__(losses, parameters)
+        self.scratch = scratch
         self.sizes = [p.numel() for p in parameters]
         dtype = parameters[0].dtype
         for parameter in parameters:
@@ -61,12 +64,20 @@ class StoredGradients(TaskGradients):
     @cached_property
     def jacobian(self) -> Tensor:
         """J [M, D] in the widest of the parameters' dtypes."""
-        jacobian = torch.empty(len(self.losses), sum(self.sizes), dtype=self.dtype, device=self.parameters[0].device)
+        jacobian = self._empty()
         for row, (root, cotangent) in zip(jacobian, task_roots(self.losses), strict=True):
             gradients = gradients_of(root, self.parameters, cotangent)
             for part, gradient in zip(row.split(self.sizes), gradients, strict=True):
                 part.view(gradient.shape).copy_(gradient)
         return jacobian
+
+    def _empty(self) -> Tensor:
+        shape, device = (len(self.losses), sum(self.sizes)), self.parameters[0].device
+        if device.type != "cpu":
+            return torch.empty(shape, dtype=self.dtype, device=device)
+        if not self.scratch or (self.scratch[0].shape, self.scratch[0].dtype) != (shape, self.dtype):
+            self.scratch[:] = [torch.empty(shape, dtype=self.dtype)]
+        return self.scratch[0]
 
     def gramian(self) -> Matrix:
         gramian = numpy.zeros((len(self.losses),) * 2)

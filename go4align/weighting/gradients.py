@@ -32,8 +32,8 @@ class GradientWeighting(Weighting):
         n_tasks: number of tasks M.
         heads: "weighted" or "sum", what the task heads get.
         gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
-            memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass (module
-            `layerwise`), with equal results. With a `representation` the Gramian is always computed layer by layer.
+            memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass
+            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so.
         max_norm: the combined gradient of the shared parameters is scaled down to this norm if it is longer (as
             `torch.nn.utils.clip_grad_norm_` does); 0 leaves it as it is. The heads' gradients are not scaled.
         task_names: M names for error messages.

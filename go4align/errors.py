@@ -22,6 +22,10 @@ class RunFailedError(UserError):
     exit_code = 1
 
 
+class SolverWarning(UserWarning):
+    """A method's solver missed its optimality condition at this step: names the method, task count and residual."""
+
+
 def unknown_name(kind: str, found: object, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not registered, suggesting the nearest registered one."""
     known = sorted(known)

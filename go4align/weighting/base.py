@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +11,30 @@ from torch import Tensor, nn
 from go4align.checks import whole_number
 from go4align.errors import UserError
 
+Representation: TypeAlias = Tensor | Sequence[Tensor]
+"""What the shared parameters compute and all task heads read, attached to the graph."""
+
 
 class StepRecord(NamedTuple):
     """What one training step did; every tensor is detached.
 
     Attributes:
-        weights: [M] in the losses' dtype, the factor that multiplied each task's gradient.
+        weights: [M] in the losses' dtype, the factor that multiplied each task's gradient of the shared parameters.
         labels: [M] int64, each task's group in ascending order of centre, or None without groups.
         centres: [K], the group weights in ascending order, or None without groups (see `go4align.Groups`).
+        head_weights: [M], the factor that multiplied each task's gradient of all other parameters; None for `weights`.
     """
 
     weights: Tensor
     labels: Tensor | None = None
     centres: Tensor | None = None
+    head_weights: Tensor | None = None
 
 
 class Weighting(nn.Module, ABC):
     """Turns per-task losses into one gradient step.
 
-    Subclasses state what they need as class attributes, so that a training loop never asks for a method's name.
+    Methods state what they need as attributes, so that a training loop never asks for a method's name.
     All state that later steps depend on is part of `state_dict`, so a resumed run equals an uninterrupted one bit for
     bit. State is kept in float64 whatever the losses' dtype is, and `.float()`, `.half()` or `.to(dtype)` of a model
     that contains the weighting leave it so; `.to(device)` moves it.
@@ -42,10 +47,14 @@ class Weighting(nn.Module, ABC):
         task_names: M names for error messages, default "task 0" ... "task M-1".
     """
 
-    needs_losses_after: ClassVar[bool] = False
+    needs_losses_after: bool = False
     """Whether `after_step` must be called with the losses of the same batch after the optimiser's step."""
-    needs_positive_losses: ClassVar[bool] = False
+    needs_positive_losses: bool = False
     """Whether a negative loss is an error (zero is always accepted)."""
+    needs_gradients: bool = False
+    """Whether `shared_parameters` must be given."""
+    depends_on_order: bool = False
+    """Whether tasks in another order get other weights: the method draws numbers for positions, or names a task."""
 
     first_bad_step: Tensor
 
@@ -60,17 +69,38 @@ class Weighting(nn.Module, ABC):
         self._device = self.first_bad_step.device
 
     @abstractmethod
-    def backward(self, losses: Tensor, *, shared_parameters: Iterable[nn.Parameter] = ()) -> StepRecord:
+    def weigh(
+        self,
+        losses: Tensor,
+        *,
+        shared_parameters: Iterable[nn.Parameter] = (),
+        representation: Representation | None = None,
+    ) -> StepRecord:
+        """Take one step of the method's own state and return its weights; no `.grad` is touched. See `backward`."""
+
+    @abstractmethod
+    def backward(
+        self,
+        losses: Tensor,
+        *,
+        shared_parameters: Iterable[nn.Parameter] = (),
+        representation: Representation | None = None,
+    ) -> StepRecord:
         """Accumulate this step's gradients into `.grad`.
 
         Args:
             losses: [M], attached to the graph.
             shared_parameters: the parameters that all tasks share (loss-oriented methods do not look at them).
+            representation: a tensor, or several, through which alone the losses depend on the shared parameters.
+                Methods that compare gradients are several times faster with it; the others do not look at it.
 
         Raises:
             UserError: a wrong shape, or a loss that is not finite (or negative where the method needs positive ones);
                 the state is left as it was.
         """
+
+    def learn(self, losses: Tensor) -> None:
+        """Accumulate gradients of the method's own `parameter_groups` for checked, detached losses [M]."""
 
     def after_step(self, losses_after: Tensor) -> None:
         """Learn from the losses [M] of the same batch after the optimiser's step (only if `needs_losses_after`)."""
@@ -166,31 +196,6 @@ class Weighting(nn.Module, ABC):
         return self
 
 
-class LossWeighting(Weighting):
-    """A method that needs the losses alone. A subclass writes `_weigh`; the rest is here."""
-
-    def weigh(self, losses: Tensor) -> StepRecord:
-        """Take one step of the method's own state and return the weights, without any backward pass.
-
-        Args:
-            losses: [M]; no gradient flows through the weights.
-
-        Raises:
-            UserError: as `backward`.
-        """
-        checked = self._checked(losses)
-        record = self._weigh(checked)
-        self.step += 1
-        return record
-
-    def backward(self, losses: Tensor, *, shared_parameters: Iterable[nn.Parameter] = ()) -> StepRecord:
-        """Fill `.grad` with the gradient of sum(weights * losses), the weights held fixed; see `Weighting`."""
-        if not losses.requires_grad:
-            raise UserError("`losses` must be attached to the graph for a backward pass; found a detached tensor.")
-        record = self.weigh(losses)
-        losses.backward(record.weights)
-        return record
-
-    @abstractmethod
-    def _weigh(self, losses: Tensor) -> StepRecord:
-        """Update the state from checked, detached losses [M]; weights come back in the losses' dtype."""
+def detached() -> UserError:
+    """The error for losses that no gradient can flow from."""
+    return UserError("`losses` must be attached to the graph for a backward pass; found a detached tensor.")

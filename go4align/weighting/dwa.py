@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from go4align.checks import real_number, whole_number
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class DWA(LossWeighting):

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class EqualWeighting(LossWeighting):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from go4align.checks import real_number
 from go4align.errors import UserError
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class FAMO(LossWeighting):

@@ -1,16 +1,21 @@
-"""GO4Align: a risk-guided indicator, grouped.
+"""GO4Align: an indicator, grouped.
 
 Shen, Wang, Xiao, van Noord and Worring, "GO4Align: Group Optimization for Multi-Task Alignment", NeurIPS 2024.
 """
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from go4align.arrays import to_array, to_tensor
+from go4align.errors import UserError, unknown_name
 from go4align.grouping import build_grouping
 from go4align.indicators import RiskGuided
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import Representation, StepRecord, Weighting
+from go4align.weighting.loss_weighting import LossWeighting
+from go4align.weighting.methods import PLAIN_METHODS, build
 
 
 class GO4Align(LossWeighting):
@@ -31,12 +36,16 @@ class GO4Align(LossWeighting):
         smooth: False leaves the smoothness out.
         space: "linear" (default, the paper) or "log", see `Grouping`: prefer "log" where losses differ by orders of
             magnitude and K is small.
-        clustering: "exact" (default) or "kmeans_pytorch", the paper's package, which often misses the optimum.
+        clustering: "exact" (default); "kmeans_pytorch", the paper's package, which often misses the optimum;
+            "spectral"; "sdp"; "given", fixed or random groups; or "none" (see `go4align.grouping`).
+        clustering_options: further options of the clustering, such as `labels` of "given".
+        indicator: "risk_guided" (default, Eq. 5-7), or the name of a method whose weights are the indicator (Table 7),
+            before any clipping; gradients, losses after the step and learnable parameters that the method needs are
+            this method's needs then. All parameters, heads too, get the gradient of sum(w_m L_m).
+        indicator_options: hyperparameters of that method.
         seed: of a clustering that draws random numbers.
         task_names: M names for error messages.
     """
-
-    needs_positive_losses = True
 
     def __init__(
         self,
@@ -48,14 +57,83 @@ class GO4Align(LossWeighting):
         smooth: bool = True,
         space: str = "linear",
         clustering: str = "exact",
+        clustering_options: Mapping[str, Any] | None = None,
+        indicator: str = "risk_guided",
+        indicator_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self.indicator = RiskGuided(n_tasks, beta, scale=scale, smooth=smooth)
-        self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed)
+        self.indicator = _indicator(self, indicator, indicator_options, beta=beta, scale=scale, smooth=smooth)
+        options = dict(clustering_options or {})
+        self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **options)
+
+    def weigh(
+        self,
+        losses: Tensor,
+        *,
+        shared_parameters: Iterable[nn.Parameter] = (),
+        representation: Representation | None = None,
+    ) -> StepRecord:
+        """As `Weighting.weigh`."""
+        if isinstance(self.indicator, RiskGuided):
+            return super().weigh(losses)
+        self._checked(losses)
+        found = self.indicator.weigh(losses, shared_parameters=shared_parameters, representation=representation)
+        labels, centres = self.grouping.group(found.weights)
+        self.step += 1
+        return StepRecord(centres[labels].to(losses), labels, centres)
 
     def _weigh(self, losses: Tensor) -> StepRecord:
+        assert isinstance(self.indicator, RiskGuided)
         log_gamma = self.indicator.log_gamma(to_array(losses), losses.dtype)
         labels, centres = self.grouping.group_log(log_gamma)
         return StepRecord(to_tensor(centres[labels], losses.dtype), to_tensor(labels), to_tensor(centres))
+
+    def learn(self, losses: Tensor) -> None:
+        """As the indicator does."""
+        if isinstance(self.indicator, Weighting):
+            self.indicator.learn(losses)
+
+    def after_step(self, losses_after: Tensor) -> None:
+        """As the indicator does."""
+        if isinstance(self.indicator, Weighting):
+            self.indicator.after_step(losses_after)
+
+    def end_epoch(self) -> None:
+        """As `Weighting.end_epoch`, of the indicator too."""
+        super().end_epoch()
+        if isinstance(self.indicator, Weighting):
+            self.indicator.end_epoch()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Those of the indicator."""
+        return self.indicator.parameter_groups() if isinstance(self.indicator, Weighting) else []
+
+    def named_parameters(self, prefix: str = "", *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those of the indicator, which may keep some of its own from the training optimiser."""
+        yield from self.indicator.named_parameters(f"{prefix}.indicator" if prefix else "indicator", *args, **kwargs)
+
+
+def _indicator(
+    owner: GO4Align, name: str, options: Mapping[str, Any] | None, **risk_guided: Any
+) -> RiskGuided | Weighting:
+    """Build the indicator; the owner takes over what it needs."""
+    if name == "risk_guided":
+        if options:
+            raise UserError(
+                f"`indicator_options` are hyperparameters of a method as indicator, found {dict(options)!r} with "
+                "'risk_guided'. Give `beta`, `scale` and `smooth` directly."
+            )
+        owner.needs_positive_losses = True
+        return RiskGuided(owner.n_tasks, **risk_guided)
+    defaults = inspect.signature(RiskGuided).parameters
+    for option, value in risk_guided.items():
+        if value != defaults[option].default:
+            raise UserError(f"`{option}` belongs to indicator 'risk_guided', found it with '{name}'. Leave it out.")
+    if name not in PLAIN_METHODS:
+        raise unknown_name("indicator", name, ("risk_guided", *PLAIN_METHODS))
+    method = build(PLAIN_METHODS, name, owner.n_tasks, {**(options or {}), "task_names": owner.task_names})
+    owner.needs_positive_losses, owner.needs_losses_after = method.needs_positive_losses, method.needs_losses_after
+    owner.needs_gradients, owner.depends_on_order = method.needs_gradients, method.depends_on_order
+    return method

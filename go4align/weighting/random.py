@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from go4align.checks import whole_number
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.randomness import Draws
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class RandomWeighting(LossWeighting):
@@ -24,25 +25,18 @@ class RandomWeighting(LossWeighting):
         task_names: M names for error messages.
     """
 
+    depends_on_order = True
+
     def __init__(self, n_tasks: int, *, seed: int | None = None, task_names: Iterable[str] | None = None) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self._generator: torch.Generator | None = None
-        if seed is not None:
-            self._generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+        self.draws = Draws(seed)
 
     def _weigh(self, losses: Tensor) -> StepRecord:
-        if self._generator is None:
-            self._generator = torch.Generator()
-            self._generator.set_state(torch.get_rng_state())
-        logits = torch.randn(self.n_tasks, generator=self._generator, dtype=torch.float64)
+        logits = torch.randn(self.n_tasks, generator=self.draws.generator(), dtype=torch.float64)
         return StepRecord(logits.softmax(0).to(losses, non_blocking=True))
 
     def _extra_state(self) -> dict[str, Any]:
-        return {"generator": None if self._generator is None else self._generator.get_state()}
+        return self.draws.state()
 
     def _load_extra_state(self, state: dict[str, Any]) -> None:
-        if state["generator"] is None:
-            self._generator = None
-        else:
-            self._generator = torch.Generator()
-            self._generator.set_state(state["generator"].cpu())
+        self.draws.load(state)

@@ -1,33 +1,13 @@
-"""The methods by the field's short names. A new method is one file and one line here."""
+"""The methods by the field's short names. A new method is one file and one line in `methods`."""
 
-import inspect
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-from go4align.checks import choice
-from go4align.errors import unknown_name
 from go4align.weighting.base import Weighting
-from go4align.weighting.dwa import DWA
-from go4align.weighting.equal import EqualWeighting
-from go4align.weighting.famo import FAMO
 from go4align.weighting.go4align import GO4Align
-from go4align.weighting.random import RandomWeighting
-from go4align.weighting.scale_invariant import ScaleInvariant
-from go4align.weighting.single_task import SingleTask
-from go4align.weighting.uncertainty import UncertaintyWeighting
+from go4align.weighting.methods import PLAIN_METHODS, build, hyperparameters_of
 
-METHODS: dict[str, type[Weighting]] = {
-    "go4align": GO4Align,
-    "ls": EqualWeighting,
-    "si": ScaleInvariant,
-    "rlw": RandomWeighting,
-    "dwa": DWA,
-    "uw": UncertaintyWeighting,
-    "famo": FAMO,
-    "stl": SingleTask,
-}
-_NOT_TUNED = ("n_tasks", "task_names")
+METHODS: dict[str, type[Weighting]] = {"go4align": GO4Align, **PLAIN_METHODS}
 
 
 def available_methods() -> tuple[str, ...]:
@@ -41,8 +21,7 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
     Raises:
         UserError: an unknown name; the nearest one is suggested.
     """
-    parameters = inspect.signature(choice("method", name, METHODS)).parameters.values()
-    return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
+    return hyperparameters_of(METHODS, name)
 
 
 def build_weighting(name: str, n_tasks: int, **options: Any) -> Weighting:
@@ -56,9 +35,4 @@ def build_weighting(name: str, n_tasks: int, **options: Any) -> Weighting:
     Raises:
         UserError: an unknown method or hyperparameter (the nearest known one is suggested), or a value out of range.
     """
-    method = choice("method", name, METHODS)
-    known = (*hyperparameters(name), "task_names")
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"hyperparameter of '{name}'", option, known)
-    return method(n_tasks, **options)
+    return build(METHODS, name, n_tasks, options)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class ScaleInvariant(LossWeighting):

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from go4align.checks import whole_number
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class SingleTask(LossWeighting):
@@ -16,6 +17,8 @@ class SingleTask(LossWeighting):
         task: index of the trained task, 0 (default) to M-1.
         task_names: M names for error messages.
     """
+
+    depends_on_order = True
 
     def __init__(self, n_tasks: int, task: int = 0, *, task_names: Iterable[str] | None = None) -> None:
         super().__init__(n_tasks, task_names=task_names)

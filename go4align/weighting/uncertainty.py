@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from go4align.checks import real_number
-from go4align.weighting.base import LossWeighting, StepRecord
+from go4align.weighting.base import StepRecord
+from go4align.weighting.loss_weighting import LossWeighting
 
 
 class UncertaintyWeighting(LossWeighting):
@@ -32,11 +33,9 @@ class UncertaintyWeighting(LossWeighting):
     def _weigh(self, losses: Tensor) -> StepRecord:
         return StepRecord((0.5 * (-self.scalarizer.log_var.detach()).exp()).to(losses.dtype))
 
-    def backward(self, losses: Tensor, *, shared_parameters: Iterable[nn.Parameter] = ()) -> StepRecord:
-        """As `LossWeighting.backward`, and the gradient of s into `s.grad`."""
-        record = super().backward(losses)
-        self.scalarizer(losses.detach()).backward()
-        return record
+    def learn(self, losses: Tensor) -> None:
+        """The gradient of s into `s.grad`."""
+        self.scalarizer(losses).backward()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The log variances, with their own learning rate."""

@@ -11,7 +11,9 @@ from go4align.weighting.registry import METHODS
 
 
 def test_the_methods_of_the_field_are_there() -> None:
-    assert set(available_methods()) >= {"go4align", "ls", "si", "rlw", "dwa", "uw", "famo", "stl"}
+    losses_only = {"go4align", "ls", "si", "rlw", "dwa", "uw", "famo", "stl"}
+    gradients = {"mgda", "pcgrad", "cagrad", "imtl_g", "grad_drop", "nash_mtl"}
+    assert set(available_methods()) >= losses_only | gradients
     for name in available_methods():
         assert type(build_weighting(name, n_tasks=2)) is METHODS[name]
 
@@ -20,6 +22,9 @@ def test_hyperparameters_are_known_without_building() -> None:
     assert hyperparameters("famo") == {"weights_lr": 0.025, "weight_decay": 1e-5}
     assert hyperparameters("dwa") == {"temperature": 2.0, "window": 25}
     assert hyperparameters("ls") == {}
+    assert hyperparameters("mgda") == {"scale": "tasks", "heads": "weighted", "gramian": "stored"}
+    assert (hyperparameters("cagrad")["c"], hyperparameters("cagrad")["heads"]) == (0.4, "sum")
+    assert hyperparameters("nash_mtl")["max_norm"] == hyperparameters("grad_drop")["max_norm"] == 1.0
     assert {"n_groups", "beta", "space", "scale", "clustering"} <= set(hyperparameters("go4align"))
 
 
@@ -40,6 +45,12 @@ def test_hyperparameters_are_known_without_building() -> None:
         ("go4align", {"space": "logarithmic"}, "Unknown space 'logarithmic'. Known: linear, log."),
         ("go4align", {"clustering": "kmeans"}, "Unknown clustering 'kmeans'. Did you mean 'kmeans_pytorch'?"),
         ("go4align", {"scale": ["sum"]}, "Unknown scale"),
+        ("cagrad", {"c": -1}, "`c` must be a finite number of at least 0, found -1."),
+        ("cagrad", {"scale": "official "}, "Unknown scale 'official '. Did you mean 'official'?"),
+        ("mgda", {"heads": "weight"}, "Unknown heads 'weight'. Did you mean 'weighted'?"),
+        ("mgda", {"gramian": "store"}, "Unknown gramian 'store'. Did you mean 'stored'?"),
+        ("nash_mtl", {"update_every": 0}, "`update_every` must be a whole number of at least 1, found 0."),
+        ("grad_drop", {"max_norm": None}, "`max_norm` must be a finite number of at least 0, found None."),
         ("ls", {"task_names": ["one"]}, "`task_names` must have 2 entries (one per task), found 1."),
     ],
 )

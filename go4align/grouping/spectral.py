@@ -1,0 +1,24 @@
+"""Spectral clustering by scikit-learn (Shi and Malik, 2000), with labels by the deterministic cluster_qr."""
+
+import numpy
+
+from go4align.grouping.on_host import HostGrouping, Labels, Vector
+
+
+class Spectral(HostGrouping):
+    """Cuts the graph of tasks whose edges are exp(-d^2 / (2 sigma^2)), d the distance of two indicators.
+
+    sigma is the standard deviation of the step's indicators, so that only their ratios matter; scikit-learn's own
+    default (sigma^2 = 1/2) would join or part all tasks at once, depending on the indicators' size. Labels come from
+    the pivoted QR of the eigenvectors (Damle, Minden and Ying, 2019), which draws no numbers; `seed` starts the
+    eigensolver.
+    """
+
+    def _label(self, values: Vector, n_groups: int) -> Labels:
+        from sklearn.cluster import SpectralClustering
+
+        distances = numpy.subtract.outer(values, values) / values.std()
+        model = SpectralClustering(
+            n_groups, affinity="precomputed", assign_labels="cluster_qr", random_state=self.seed % 2**32
+        )
+        return numpy.asarray(model.fit_predict(numpy.exp(-0.5 * distances**2)), numpy.int64)

@@ -1,0 +1,133 @@
+"""Group risk minimisation over any method's weights, and the paper's ablations: each is one configuration."""
+
+from typing import Any
+
+import pytest
+import torch
+from jacobians import jacobian
+
+from go4align import UserError, available_methods, build_weighting
+
+INDICATORS = [name for name in available_methods() if name != "go4align"]
+each_indicator = pytest.mark.parametrize("indicator", INDICATORS)
+LABELS = [0, 0, 1, 2, 2]
+
+
+def train(weighting: Any, steps: int, start: int = 0, optimizer: Any = None) -> list[torch.Tensor]:
+    weights = []
+    rows = jacobian("plain", 5, 0, scaled=False)
+    for step in range(start, start + steps):
+        theta = torch.nn.Parameter(torch.full((rows.shape[1],), 0.1 / (step + 1), dtype=torch.float64))
+        losses = (rows @ theta).square() + 0.1
+        if optimizer is not None:
+            optimizer.zero_grad()
+        record = weighting.backward(losses, shared_parameters=[theta])
+        expected = torch.autograd.grad((rows @ theta).square() @ record.weights, theta)[0]
+        torch.testing.assert_close(theta.grad, expected)
+        if optimizer is not None:
+            optimizer.step()
+        if weighting.needs_losses_after:
+            weighting.after_step(losses.detach() * 0.9)
+        if step % 2:
+            weighting.end_epoch()
+        weights.append(record.weights)
+    return weights
+
+
+def optimizer_of(weighting: Any) -> torch.optim.Optimizer | None:
+    groups = weighting.parameter_groups()
+    return torch.optim.Adam(groups) if groups else None
+
+
+@each_indicator
+@pytest.mark.parametrize("clustering", ["exact", "none"])
+def test_weights_are_the_indicator_grouped(indicator: str, clustering: str) -> None:
+    weighting = build_weighting("go4align", 5, indicator=indicator, clustering=clustering)
+    plain = build_weighting(indicator, 5)
+    rows = jacobian("plain", 5, 1, scaled=False)
+    theta = torch.nn.Parameter(torch.ones(rows.shape[1], dtype=torch.float64))
+    torch.manual_seed(0)
+    expected = plain.weigh((rows @ theta).square(), shared_parameters=[theta]).weights
+    torch.manual_seed(0)
+    record = weighting.backward((rows @ theta).square(), shared_parameters=[theta])
+    assert record.labels is not None and record.centres is not None
+    for k, centre in enumerate(record.centres):
+        assert expected[record.labels == k].mean().item() == pytest.approx(centre.item())
+    if clustering == "none":
+        torch.testing.assert_close(record.weights, expected)
+
+
+@each_indicator
+def test_a_resumed_run_equals_an_uninterrupted_one(indicator: str) -> None:
+    whole, first, second = (build_weighting("go4align", 5, indicator=indicator, n_groups=2) for _ in range(3))
+    torch.manual_seed(0)
+    expected = train(whole, 8, optimizer=optimizer_of(whole))
+    torch.manual_seed(0)
+    optimizer = optimizer_of(first)
+    found = train(first, 4, optimizer=optimizer)
+    second.load_state_dict(first.state_dict())
+    again = optimizer_of(second)
+    if again is not None and optimizer is not None:
+        again.load_state_dict(optimizer.state_dict())
+    torch.manual_seed(7)
+    found += train(second, 4, start=4, optimizer=again)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@each_indicator
+def test_needs_and_learnable_parameters_are_those_of_the_method(indicator: str) -> None:
+    weighting, plain = build_weighting("go4align", 3, indicator=indicator), build_weighting(indicator, 3)
+    for need in ("needs_losses_after", "needs_positive_losses", "needs_gradients", "depends_on_order"):
+        assert getattr(weighting, need) == getattr(plain, need)
+    grouped = [id(p) for group in weighting.parameter_groups() for p in group["params"]]
+    assert [id(p) for p in weighting.parameters()] == grouped
+    assert len(grouped) == len(list(plain.parameters()))
+
+
+def test_options_of_the_indicator_are_passed_on_and_checked() -> None:
+    assert build_weighting("go4align", 3, indicator="cagrad", indicator_options={"c": 0.2}).indicator.c == 0.2
+    for options, message in (
+        ({"indicator": "mdga"}, "Unknown indicator 'mdga'. Did you mean 'mgda'?"),
+        ({"indicator": "cagrad", "indicator_options": {"radius": 1}}, "Unknown hyperparameter of 'cagrad' 'radius'."),
+        ({"indicator": "mgda", "beta": 0.1}, "`beta` belongs to indicator 'risk_guided', found it with 'mgda'."),
+        ({"indicator_options": {"c": 1}}, "`indicator_options` are hyperparameters of a method as indicator"),
+        ({"indicator": "go4align"}, "Unknown indicator 'go4align'."),
+    ):
+        with pytest.raises(UserError) as error:
+            build_weighting("go4align", 3, **options)
+        assert message in str(error.value)
+
+
+def test_the_components_of_the_indicator_are_configurations() -> None:
+    """Table 3: scale only, smoothness only, both without grouping, all."""
+    losses = [torch.tensor([0.5, 2.0, 8.0]), torch.tensor([0.4, 2.5, 4.0])]
+
+    def weights(**options: Any) -> torch.Tensor:
+        weighting = build_weighting("go4align", 3, beta=0.1, **options)
+        return [weighting.weigh(values).weights for values in losses][-1]
+
+    scale = losses[1].sum() / losses[1]
+    smooth = torch.softmax(-0.1 * (losses[0] + losses[1]), 0)
+    torch.testing.assert_close(weights(smooth=False, clustering="none"), scale / 3)
+    torch.testing.assert_close(weights(scale="none", clustering="none"), 3 * smooth)
+    torch.testing.assert_close(weights(clustering="none"), scale * smooth)
+    torch.testing.assert_close(weights(clustering="none"), weights(n_groups=3))
+    assert len(weights(n_groups=2).unique()) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"labels": LABELS, "weights": [1.0, 2.0, 3.0]},
+        {"labels": LABELS},
+        {"labels": LABELS, "permute": "once"},
+        {"labels": LABELS, "permute": "each_step"},
+        {"labels": LABELS, "weights": "random"},
+    ],
+    ids=["fixed weights", "dynamic weights", "random groups", "groups random at every step", "random weights"],
+)
+def test_ablations_of_the_groups_are_configurations(options: dict[str, Any]) -> None:
+    """Figure 5."""
+    weighting = build_weighting("go4align", 5, clustering="given", clustering_options=options)
+    for weights in train(weighting, 4):
+        assert len(weights.unique()) == 3

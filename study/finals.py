@@ -63,7 +63,7 @@ def candidates(frozen: FrozenFile, published: Mapping[str, Configuration]) -> li
     """For every method of `frozen`, its published defaults (where known) and its tuned configuration."""
     chosen = []
     for tuned in frozen.configurations:
-        method = tuned.method.name
+        method = tuned.method.key
         if method in published:
             chosen.append(Candidate(method, "published", published[method]))
         plain = Configuration(benchmark=tuned.benchmark, method=tuned.method, training=tuned.training)

@@ -19,7 +19,7 @@ def best_table(frozen: FrozenFile) -> Table:
     for column, justify in (("method", "left"), ("Δm % (val)", "right"), ("trial", "left"), ("configuration", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
     for c in frozen.configurations:
-        table.add_row(c.method.name, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
+        table.add_row(c.method.key, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
     return table
 
 

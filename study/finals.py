@@ -51,11 +51,20 @@ class FinalRow:
 
 @dataclass(frozen=True)
 class FinalTable:
-    """The rows, best tuned Delta m first, what Delta m is relative to, and the runs that gave nothing."""
+    """The rows, best tuned Delta m first, what Delta m is relative to, and the runs that gave nothing.
+
+    Attributes:
+        study: its name.
+        reference: "measured" or "published".
+        rows: one per candidate.
+        families: task names by family of tasks.
+        failed: id and reason of runs that failed.
+    """
 
     study: str
     reference: str
     rows: tuple[FinalRow, ...]
+    families: Mapping[str, Sequence[str]]
     failed: tuple[str, ...] = ()
 
 
@@ -121,7 +130,7 @@ def final_table(
     tuned = {row.candidate.method: row.delta_m for row in rows if row.candidate.origin == "tuned"}
     rows.sort(key=lambda row: (tuned.get(row.candidate.method, float("inf")), row.candidate.origin))
     failed = tuple(f"{r.trial}: {r.reason}" for r in results.values() if r.status == "failed")
-    return FinalTable(study, reference.source, tuple(rows), failed)
+    return FinalTable(study, reference.source, tuple(rows), benchmark.families(), failed)
 
 
 def _finished(candidate: Candidate, results: Mapping[str, TrialResult], seeds: Sequence[int]) -> list[TrialResult]:

@@ -154,7 +154,7 @@ def train(
         console: where every epoch is told; default nowhere.
     """
     configurations, reference = load_configurations(str(path))
-    names = [c.method.name for c in configurations]
+    names = [c.method.key for c in configurations]
     if method is not None and method not in names:
         raise unknown_name(f"method in {path}", method, names)
     chosen = configurations[names.index(method) if method else 0]

@@ -100,8 +100,8 @@ def final(
 
     console = _console()
     table = api.final(source, seeds=seeds, address=address, tracking_uri=tracking_uri, console=console)
-    for shown in (tables.main_table(table), tables.configuration_table(table), tables.task_table(table)):
-        console.print(shown)
+    for shown in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
+        console.print(shown(table))
     for line in table.failed:
         _complain(f"failed: {line}")
     _next(console, tracking_uri, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)

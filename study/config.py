@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import UserError, unknown_name
@@ -70,7 +70,18 @@ class BenchmarkSection(Named):
 
 
 class MethodSection(Named):
-    """A weighting method and its hyperparameters; unnamed ones keep the published defaults."""
+    """A weighting method and its hyperparameters; unnamed ones keep the published defaults.
+
+    Attributes:
+        label: what a study calls this variant of the method; None where it goes by the method's own name.
+    """
+
+    label: str | None = Field(default=None, pattern=NAME_PATTERN)
+
+    @property
+    def key(self) -> str:
+        """What the study calls it."""
+        return self.label or self.name
 
     @model_validator(mode="after")
     def _check(self) -> MethodSection:
@@ -120,7 +131,7 @@ class FrozenFile(Section):
 
     @model_validator(mode="after")
     def _each_once(self) -> FrozenFile:
-        names = [c.method.name for c in self.configurations]
+        names = [c.method.key for c in self.configurations]
         if len(set(names)) < len(names):
             raise UserError(f"`configurations` must hold each method once, found {', '.join(names)}.")
         return self
@@ -206,6 +217,7 @@ class StudyFile(Section):
     benchmark: BenchmarkSection
     training: Training
     methods: Annotated[list[str], Field(min_length=1)]
+    variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], MethodSection] = Field(default={})
     search_space: str
     budget: Budget
     scheduler: Scheduler = Scheduler()
@@ -214,14 +226,17 @@ class StudyFile(Section):
     seeds: Seeds = Seeds()
     tracking_uri: str | None = None
 
-    @field_validator("methods")
-    @classmethod
-    def _methods(cls, methods: list[str]) -> list[str]:
-        for method in methods:
-            hyperparameters(method)
-        if len(set(methods)) < len(methods):
-            raise UserError(f"`methods` must name each method once, found {', '.join(methods)}.")
-        return methods
+    @model_validator(mode="after")
+    def _known_methods(self) -> StudyFile:
+        for variant in self.variants:
+            if variant in available_methods():
+                raise UserError(f"`variants` must not use a method's name, found '{variant}'. Give it another.")
+        for method in self.methods:
+            if method not in self.variants and method not in available_methods():
+                raise unknown_name("method", method, [*available_methods(), *self.variants])
+        if len(set(self.methods)) < len(self.methods):
+            raise UserError(f"`methods` must name each method once, found {', '.join(self.methods)}.")
+        return self
 
     @model_validator(mode="after")
     def _cross_check(self) -> StudyFile:
@@ -239,16 +254,22 @@ class StudyFile(Section):
             raise UserError("`budget.gpu_hours` needs GPUs: set `resources.gpus` above 0, or remove it.")
         return self
 
+    def method(self, name: str) -> MethodSection:
+        """A registered method with its defaults, or a variant with what it fixes."""
+        if name in self.variants:
+            return self.variants[name].model_copy(update={"label": name})
+        return MethodSection(name=name)
+
     def configuration(self, method: str, hyperparameters: dict[str, Any] | None = None) -> Configuration:
         """The configuration of a method: its published defaults and the study's training options, but for what
         `hyperparameters` says (`lr` is a training option, all else the method's)."""
-        chosen = dict(hyperparameters or {})
+        fixed, chosen = self.method(method), dict(hyperparameters or {})
         training = {field.name: getattr(self.training, field.name) for field in fields(self.training)}
         if "lr" in chosen:
             training["lr"] = chosen.pop("lr")
         return Configuration(
             benchmark=self.benchmark,
-            method=MethodSection(name=method, **chosen),
+            method=MethodSection(name=fixed.name, label=fixed.label, **{**fixed.options, **chosen}),
             training=TrainingOptions(**training),
         )
 

@@ -51,11 +51,20 @@ class FinalRow:
 
 @dataclass(frozen=True)
 class FinalTable:
-    """The rows, best tuned Delta m first, what Delta m is relative to, and the runs that gave nothing."""
+    """The rows, best tuned Delta m first, what Delta m is relative to, and the runs that gave nothing.
+
+    Attributes:
+        study: its name.
+        reference: "measured" or "published".
+        rows: one per candidate.
+        families: task names by family of tasks.
+        failed: id and reason of runs that failed.
+    """
 
     study: str
     reference: str
     rows: tuple[FinalRow, ...]
+    families: Mapping[str, Sequence[str]]
     failed: tuple[str, ...] = ()
 
 
@@ -63,7 +72,7 @@ def candidates(frozen: FrozenFile, published: Mapping[str, Configuration]) -> li
     """For every method of `frozen`, its published defaults (where known) and its tuned configuration."""
     chosen = []
     for tuned in frozen.configurations:
-        method = tuned.method.name
+        method = tuned.method.key
         if method in published:
             chosen.append(Candidate(method, "published", published[method]))
         plain = Configuration(benchmark=tuned.benchmark, method=tuned.method, training=tuned.training)
@@ -127,7 +136,7 @@ def final_table(
     tuned = {row.candidate.method: row.delta_m for row in rows if row.candidate.origin == "tuned"}
     rows.sort(key=lambda row: (tuned.get(row.candidate.method, float("inf")), row.candidate.origin))
     failed = tuple(f"{r.trial}: {r.reason}" for r in results.values() if r.status == "failed")
-    return FinalTable(study, reference.source, tuple(rows), failed)
+    return FinalTable(study, reference.source, tuple(rows), benchmark.families(), failed)
 
 
 def _finished(

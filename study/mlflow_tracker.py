@@ -214,7 +214,9 @@ def _choose(journal: Journal, own: list[StudyRun], name: str, uri: str, *, synce
     with suppress(Exception):  # MLflow is down: what this machine knows must do
         client = connect(uri)
         found = newest_run(client, name)
-        if found and (local is None or synced or has_results(client, found) or not _newer(local, found.info.start_time)):
+        if found and (
+            local is None or synced or has_results(client, found) or not _newer(local, found.info.start_time)
+        ):
             tags, known = found.data.tags, journal.runs.get(found.data.tags["study_run"])
             before = {key: found.data.metrics.get(key, 0.0) for key in _NOTHING}
             if known and not synced:

@@ -79,7 +79,7 @@ class OptunaProposals:
             for method in study.methods
         }
         for method, search in self._searches.items():
-            search.enqueue_trial(space.published(method, study.training.lr))
+            search.enqueue_trial(space.published(study.method(method), study.training.lr))
         self._asked: dict[str, int] = dict.fromkeys(study.methods, 0)
         self._running: dict[str, optuna.Trial] = {}
         self._epochs, self._gpu_seconds, self._start = 0, 0.0, time.monotonic()
@@ -98,7 +98,7 @@ class OptunaProposals:
             constant_liar=True,
             n_startup_trials=max(3, self._study.budget.trials // 3),
         )
-        asked = search.ask(self._space.distributions(method))
+        asked = search.ask(self._space.distributions(self._study.method(method)))
         trial = Trial(
             id=f"search-{method}-{number:03d}",
             stage="search",

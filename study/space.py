@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import hyperparameters
-from study.config import Section, StudyFile, explain, find_file, read_yaml
+from study.config import MethodSection, Section, StudyFile, explain, find_file, read_yaml
 
 Value = bool | int | float | str
 
@@ -92,17 +92,18 @@ class SearchSpace(Section):
                     )
         return self
 
-    def parameters(self, method: str) -> dict[str, Range | Choice]:
-        """Everything searched for a method."""
-        return {**self.common, **self.methods[method]}
+    def parameters(self, method: MethodSection) -> dict[str, Range | Choice]:
+        """Everything searched for a method; what a variant fixes is not searched."""
+        searched = {**self.common, **self.methods[method.name]}
+        return {key: parameter for key, parameter in searched.items() if key not in method.options}
 
-    def distributions(self, method: str) -> dict[str, BaseDistribution]:
+    def distributions(self, method: MethodSection) -> dict[str, BaseDistribution]:
         """Optuna's distributions for a method."""
         return {key: parameter.distribution() for key, parameter in self.parameters(method).items()}
 
-    def published(self, method: str, lr: float) -> dict[str, Any]:
+    def published(self, method: MethodSection, lr: float) -> dict[str, Any]:
         """The published values of what is searched; the learning rate is the study's own unless the space names one."""
-        defaults: Mapping[str, Any] = {**hyperparameters(method), "lr": lr}
+        defaults: Mapping[str, Any] = {**hyperparameters(method.name), "lr": lr}
         found = {}
         for key, parameter in self.parameters(method).items():
             value = defaults[key] if parameter.published is None else parameter.published
@@ -123,17 +124,18 @@ def load_space(study: StudyFile) -> SearchSpace:
             f"{path} is for the benchmark '{space.benchmark}', but the study's is '{study.benchmark.name}'. "
             "Name another `search_space`."
         )
-    for method in study.methods:
-        if method not in space.methods:
-            raise UserError(f"{path}: {unknown_name('method', method, space.methods)} Add its lines under `methods:`.")
-        _check_values(study, space, method, str(path))
+    for name in study.methods:
+        base = study.method(name).name
+        if base not in space.methods:
+            raise UserError(f"{path}: {unknown_name('method', base, space.methods)} Add its lines under `methods:`.")
+        _check_values(study, space, name, str(path))
     return space
 
 
 def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str) -> None:
     """The published values must be in range, and the edges of every range must build."""
-    published = space.published(method, study.training.lr)
-    for key, parameter in space.parameters(method).items():
+    published = space.published(study.method(method), study.training.lr)
+    for key, parameter in space.parameters(study.method(method)).items():
         if not parameter.holds(published[key]):
             raise UserError(
                 f"{path}: the published {method}.{key} = {published[key]} must lie in the searched range: it "

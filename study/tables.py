@@ -2,6 +2,7 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ def best_table(frozen: FrozenFile) -> Table:
     for column, justify in (("method", "left"), ("Δm % (val)", "right"), ("trial", "left"), ("configuration", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
     for c in frozen.configurations:
-        table.add_row(c.method.name, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
+        table.add_row(c.method.key, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
     return table
 
 
@@ -51,6 +52,21 @@ def configuration_table(final: FinalTable) -> Table:
     for method, *rows in _by_method(final):
         configurations = [row.candidate.configuration if row else None for row in rows]
         table.add_row(method, *(describe(c.method.options, c.training.lr) if c else "-" for c in configurations))
+    return table
+
+
+def family_table(final: FinalTable) -> Table:
+    """The row layout of the paper's ablations: mean change per family of tasks, and Delta m; tuned configurations."""
+    table = Table(title="Δ per family of tasks, tuned, %", title_justify="left")
+    for column in ("method", *final.families, "Δm"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for row in final.rows:
+        if row.candidate.origin == "tuned":
+            means = [
+                statistics.fmean(change for key, change in row.changes.items() if key.partition("/")[0] in names)
+                for names in final.families.values()
+            ]
+            table.add_row(row.candidate.method, *(f"{mean:+.1f}" for mean in means), f"{row.delta_m:+.1f}")
     return table
 
 

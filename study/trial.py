@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def method(self) -> str:
-        return self.configuration.method.name
+        return self.configuration.method.key
 
 
 @dataclass(frozen=True)

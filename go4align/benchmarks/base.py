@@ -26,12 +26,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its loss, its metrics and, per metric, the published single-task (STL) value."""
+    """A task with its loss, its metrics, per metric the published single-task (STL) value, and the family of tasks that
+    tables put it under (empty: a family of its own)."""
 
     name: str
     loss: str
     metrics: tuple[Metric, ...]
     published_stl: Mapping[str, float] = field(default_factory=dict)
+    family: str = ""
 
 
 class Batch(Protocol):
@@ -68,6 +70,14 @@ class Benchmark(ABC):
     @property
     def task_names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)
+
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """The tasks' names by family, in task order."""
+        found: dict[str, tuple[str, ...]] = {}
+        for task in self.tasks:
+            family = task.family or task.name
+            found[family] = (*found.get(family, ()), task.name)
+        return found
 
     def metrics(self) -> dict[str, Metric]:
         """All metrics by `task/metric`, in task order."""

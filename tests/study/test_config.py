@@ -56,6 +56,15 @@ WRONG = {
         ["`training`", "'epoch'", "Did you mean 'epochs'?"],
     ),
     "method": (changed(methods=["go4aling"]), ["go4aling", "Did you mean 'go4align'?"]),
+    "variant of an unknown method": (
+        changed(methods=["x"], variants={"x": {"name": "go4aling"}}),
+        ["variants.x", "Did you mean 'go4align'?"],
+    ),
+    "variant with a wrong option": (
+        changed(methods=["x"], variants={"x": {"name": "go4align", "smoth": False}}),
+        ["Did you mean 'smooth'?"],
+    ),
+    "variant with a method's name": (changed(variants={"famo": {"name": "ls"}}), ["variants", "'famo'"]),
     "repeated method": (changed(methods=["ls", "ls"]), ["each method once", "ls, ls"]),
     "benchmark": (changed(benchmark={"name": "qm8"}), ["qm8", "Did you mean 'qm9'?"]),
     "benchmark option": (changed(benchmark={"name": "toy", "trainsize": 5}), ["trainsize", "train_size"]),

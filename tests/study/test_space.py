@@ -8,7 +8,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from go4align import UserError, available_methods
-from study.config import StudyFile
+from study.config import MethodSection, StudyFile
 from study.space import SearchSpace, load_space
 from tests.study.test_config import GOOD
 
@@ -30,24 +30,31 @@ def test_packaged_spaces_cover_every_method_but_stl(name: str) -> None:
     study["training"] = {"epochs": 2, "batch_size": 64, "lr": 0.005}
     space = load_space(StudyFile.model_validate(study))
     for method in study["methods"]:
-        assert {"lr"} <= set(space.distributions(method))
-        assert set(space.published(method, 0.005)) == set(space.distributions(method))
+        assert {"lr"} <= set(space.distributions(MethodSection(name=method)))
+        assert set(space.published(MethodSection(name=method), 0.005)) == set(
+            space.distributions(MethodSection(name=method))
+        )
 
 
 def test_go4align_on_qm9_searches_what_the_paper_tuned() -> None:
     study = {**GOOD, "benchmark": {"name": "qm9"}, "search_space": "qm9"}
     space = load_space(StudyFile.model_validate(study))
-    found = space.distributions("go4align")
+    found = space.distributions(MethodSection(name="go4align"))
     assert found["beta"] == FloatDistribution(1e-9, 1e-2, log=True)
     assert isinstance(found["n_groups"], CategoricalDistribution) and "auto" in found["n_groups"].choices
-    assert space.published("go4align", 0.01) == {"lr": 0.01, "beta": 1e-4, "n_groups": 5, "space": "linear"}
+    assert space.published(MethodSection(name="go4align"), 0.01) == {
+        "lr": 0.01,
+        "beta": 1e-4,
+        "n_groups": 5,
+        "space": "linear",
+    }
 
 
 def test_ints_stay_ints(tmp_path: Path) -> None:
     groups = {"go4align": {"n_groups": {"type": "int", "low": 2, "high": 6, "published": 2}}, "ls": {}}
     space = load(tmp_path, methods=groups)
-    assert space.distributions("go4align")["n_groups"] == IntDistribution(2, 6)
-    published = space.published("go4align", 0.01)["n_groups"]
+    assert space.distributions(MethodSection(name="go4align"))["n_groups"] == IntDistribution(2, 6)
+    published = space.published(MethodSection(name="go4align"), 0.01)["n_groups"]
     assert published == 2 and isinstance(published, int)
 
 
@@ -104,3 +111,16 @@ def test_a_wrong_space_gets_one_line(case: str, tmp_path: Path) -> None:
 def test_an_unknown_space_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean 'toy'"):
         load_space(StudyFile.model_validate({**GOOD, "search_space": "toyy"}))
+
+
+def test_a_variant_searches_all_but_what_it_fixes(tmp_path: Path) -> None:
+    variants = {"scale-only": {"name": "go4align", "smooth": False, "beta": 1e-7}}
+    study = StudyFile.model_validate({**GOOD, "variants": variants, "methods": ["ls", "scale-only"]})
+    space = load_space(study)
+    variant = study.method("scale-only")
+    assert set(space.distributions(variant)) == {"lr", "n_groups", "space"}
+    published = space.published(variant, 0.01)
+    assert study.configuration("scale-only", published).method.options == {
+        "smooth": False, "beta": 1e-7, "n_groups": 2, "space": "linear",
+    }  # fmt: skip
+    assert study.configuration("scale-only").method.key == "scale-only"

@@ -40,7 +40,17 @@ _TASKS: dict[str, tuple[int, str, float, float]] = {
     "Cv": (11, "cal/(mol K)", 1.0, 0.07212),
 }
 
-TASKS = tuple(Task(name, "mse", (Metric("mae", unit),), {"mae": stl}) for name, (_, unit, _, stl) in _TASKS.items())
+_FAMILIES = {
+    "electronic": ("mu", "alpha", "homo", "lumo", "r2"),
+    "vibrational": ("zpve", "Cv"),
+    "energies": ("U0", "U", "H", "G"),
+}
+_FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
+
+TASKS = tuple(
+    Task(name, "mse", (Metric("mae", unit),), {"mae": stl}, family=_FAMILY[name])
+    for name, (_, unit, _, stl) in _TASKS.items()
+)
 TARGET_INDEX = tuple(index for index, *_ in _TASKS.values())
 REPORT_FACTOR = tuple(factor for _, _, factor, _ in _TASKS.values())
 """From a target's unit to the unit in which its error is reported."""

@@ -160,7 +160,8 @@ class Taken:
     def owe(self, run: StudyRun) -> None:
         """Note that the store is to be told all of a run that was opened for other stores until now."""
         self.skipped |= {event.seq for event in read_journal(self._folder) if event.study_run == run.id}
-        self._write()
+        with suppress(OSError):  # a full disk
+            self._write()
 
     def mark(self, event: Event, *, skipped: bool = False) -> None:
         """Note that the store has the event, or that it refused it. Written atomically."""

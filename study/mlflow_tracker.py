@@ -153,7 +153,7 @@ class MlflowTracker:
         for trial in run.unfinished:
             self._append("finish", trial, {"status": "interrupted"})
         trial_s = before["trial_s"] + sum(result.get("seconds", 0.0) for result in run.results.values())
-        ends = {"status": status, "search_status": status}
+        ends: dict[str, str] = {"status": status, "search_status": status}
         if session.search_status and session.stages <= {"final"}:
             failed = session.search_status in {"failed", "interrupted"}
             ends = {"status": session.search_status if failed else status, "search_status": session.search_status}
@@ -214,9 +214,7 @@ def _choose(journal: Journal, own: list[StudyRun], name: str, uri: str, *, synce
     with suppress(Exception):  # MLflow is down: what this machine knows must do
         client = connect(uri)
         found = newest_run(client, name)
-        if found and (
-            local is None or synced or has_results(client, found) or not _newer(local, found.info.start_time)
-        ):
+        if found and (synced or has_results(client, found) or not _newer(local, found.info.start_time)):
             tags, known = found.data.tags, journal.runs.get(found.data.tags["study_run"])
             before = {key: found.data.metrics.get(key, 0.0) for key in _NOTHING}
             if known and not synced:
@@ -231,5 +229,7 @@ def _choose(journal: Journal, own: list[StudyRun], name: str, uri: str, *, synce
     return _Chosen(local.id, local.before, data.get("tags", {}), data.get("source", ""), local.search_status)
 
 
-def _newer(local: StudyRun, start_ms: int) -> bool:
+def _newer(local: StudyRun | None, start_ms: int) -> bool:
+    if local is None:
+        return False
     return local.has_results or (local.opened is not None and local.opened.time_ms >= start_ms)

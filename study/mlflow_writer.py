@@ -109,7 +109,7 @@ class MlflowWriter:
     def _close(self, event: Event) -> None:
         run = self._runs.parent(event.study_run)
         seconds = {key: event.data[key] for key in ("wall_s", "trial_s")}
-        tags = {key: event.data[key] for key in ("status", "search_status") if key in event.data}
+        tags = {key: str(value) for key, value in event.data.items() if key in {"status", "search_status"}}
         self._batch(run, metrics=seconds, step=event.seq, time_ms=event.time_ms, tags=tags)
         self._end(run, event)
 

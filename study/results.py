@@ -150,7 +150,8 @@ def _value(text: str) -> Any:
 def _frozen(run: Run) -> FrozenConfiguration:
     configuration = _configuration(run)
     sections = {key: getattr(configuration, key) for key in type(configuration).model_fields}
-    return FrozenConfiguration(**sections, trial=run.data.tags["trial"], score=run.data.metrics["score"])
+    tags = run.data.tags
+    return FrozenConfiguration(**sections, trial=tags["trial"], seed=int(tags["seed"]), score=run.data.metrics["score"])
 
 
 def _configuration(run: Run) -> Configuration:

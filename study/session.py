@@ -76,7 +76,11 @@ class Session:
         try:
             self._stack.close()
         finally:
-            self.tracker.close("finished" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed")
+            left = self.tracker.close(
+                "finished" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed"
+            )
+            if left:
+                self._say(f"What follows lacks {left} events: bring them with `study sync {self.study.name}`.")
 
     def run(
         self, stage: str, proposals: Proposals, *, score_name: str | None, scheduler: Scheduler | None = None

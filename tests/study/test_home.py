@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from go4align.benchmarks.home import data_home
 from go4align.errors import UserError
 from study import home
 
@@ -83,3 +84,26 @@ def test_artifacts_never_depend_on_the_working_folder(own_home: Path) -> None:
 def test_passwords_are_hidden() -> None:
     assert home.without_password("at postgresql://me:secret@host/db!") == "at postgresql://me:***@host/db!"
     assert home.without_password("http://host:5000") == "http://host:5000"
+
+
+def test_a_relative_home_counts_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GO4ALIGN_HOME", "here")
+    assert data_home() == tmp_path / "here" / "data"
+    assert home.home() == tmp_path / "here"
+
+
+def test_an_unknown_user_s_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="home folder in the tracking URI 'sqlite:///~nouser/m.db' is unknown"):
+        home.tracking_uri("sqlite:///~nouser/m.db")
+    monkeypatch.setenv("GO4ALIGN_HOME", "~nouser/x")
+    for call in (data_home, home.home, home.tracking_uri):
+        with pytest.raises(UserError, match="home folder in '~nouser/x' is unknown. Set GO4ALIGN_HOME"):
+            call()
+
+
+@pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999", "http://host:port", "postgresql://[::1/runs"])
+def test_a_malformed_uri_is_one_line(uri: str) -> None:
+    with pytest.raises(UserError, match="is malformed: ") as caught:
+        home.tracking_uri(uri)
+    assert "\n" not in str(caught.value)

@@ -121,18 +121,49 @@ def test_time_between_sessions_does_not_count(tmp_path: Path) -> None:
 
 def test_taken_says_what_a_store_lacks(journal: Journal, tmp_path: Path) -> None:
     first, second, third = read_journal(tmp_path)
+    runs = list(journal.runs.values())
     taken = Taken(tmp_path, "sqlite:///a.db")
     taken.mark(first)
     taken.mark(second, skipped=True)
-    assert [event.seq for event in Taken(tmp_path, "sqlite:///a.db").missing(3)] == [2, 3]
-    assert [event.seq for event in Taken(tmp_path, "http://other").missing(3)] == [1, 2, 3]
+    assert [event.seq for event in Taken(tmp_path, "sqlite:///a.db").missing(runs)] == [2, 3]
+    assert [event.seq for event in Taken(tmp_path, "http://other").missing(runs)] == [1, 2, 3]
     taken.mark(third)
     taken.mark(second)
-    assert Taken(tmp_path, "sqlite:///a.db").missing(3) == []
+    assert Taken(tmp_path, "sqlite:///a.db").missing(runs) == []
     assert "a.db" not in (tmp_path / "taken.json").read_text()
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"half', "null"])
 def test_a_damaged_taken_file_means_telling_everything_again(content: str, journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "taken.json").write_text(content)
-    assert len(Taken(tmp_path, "sqlite:///a.db").missing(3)) == 3
+    assert len(Taken(tmp_path, "sqlite:///a.db").missing(list(journal.runs.values()))) == 3
+
+
+def test_a_store_owns_the_runs_that_were_opened_for_it(journal: Journal, tmp_path: Path) -> None:
+    def own(uri: str) -> list[str]:
+        return [run.id for run in Taken(tmp_path, uri).own(journal)]
+
+    assert (own("sqlite:///a.db"), own("http://b")) == (["r1"], ["r1"])  # an old journal does not say
+    Taken(tmp_path, "sqlite:///a.db").mark(next(read_journal(tmp_path)))
+    journal.append("r2", "open", data={"store": "http://me:***@b"})
+    journal.append("r3", "open", data={"store": "sqlite:///a.db"})
+    assert (own("sqlite:///a.db"), own("http://me:secret@b"), own("http://c")) == (["r1", "r3"], ["r2"], [])
+    assert [event.seq for event in Taken(tmp_path, "http://me:x@b").missing([journal.runs["r2"]])] == [4]
+
+
+def test_a_run_that_another_store_gets_is_owed_from_its_beginning(journal: Journal, tmp_path: Path) -> None:
+    taken = Taken(tmp_path, "http://b")
+    taken.mark(journal.append("r2", "open", data={"store": "http://b"}))
+    runs = list(journal.runs.values())
+    assert taken.missing(runs) == []
+    taken.owe(journal.runs["r1"])
+    assert [event.seq for event in Taken(tmp_path, "http://b").missing(runs)] == [1, 2, 3]
+
+
+def test_how_a_search_ended_outlasts_final_sessions(journal: Journal) -> None:
+    run = journal.runs["r1"]
+    assert run.search_status == "running"
+    journal.append("r1", "close", data={"status": "failed"})
+    assert run.search_status == "failed"
+    journal.append("r1", "close", data={"status": "interrupted", "search_status": "finished"})
+    assert run.search_status == "finished"

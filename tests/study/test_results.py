@@ -1,4 +1,5 @@
 import math
+import os
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -130,6 +131,46 @@ def test_what_a_study_ran_with_and_what_it_began_with(uri: str) -> None:
     assert results.published("alpha", uri) == {"ls": trial_of("ls-0").configuration}
     assert results.exists("alpha", uri)
     assert not results.exists("gamma", uri)
+
+
+def test_a_run_that_came_to_nothing_hides_no_results(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path))
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri)
+    tracker.open(study_of("alpha"))
+    tracker.close("failed")
+    assert not results.exists("alpha", uri)
+    assert results.study_file("alpha", uri) == study_of("alpha")
+    tracker.open(study_of("alpha"))
+    end(tracker, trial_of("ls-0", origin="published"), result_of("ls-0", 5.0))
+    tracker.close("finished")
+    tracker.open(study_of("alpha", epochs=9))
+    end(tracker, reference_trial(0), result_of("stl-0", 0.2))
+    end(tracker, trial_of("ls-1"), result_of("ls-1", None, status="failed"))
+    tracker.close("failed")
+    assert [one.trial for one in results.best("alpha", uri)] == ["ls-0"]
+    assert results.study_file("alpha", uri) == study_of("alpha")
+    assert (set(results.published("alpha", uri)), set(results.finished("alpha", uri))) == ({"ls"}, {"ls-0"})
+    assert list(results.trials("alpha", uri)["trial"]) == ["ls-0"]
+    assert [(one.status, one.best) for one in results.studies(uri)] == [("finished", {"ls": 5.0})]
+    assert results.exists("alpha", uri)
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/x/m.db", "{}/file/m.db", "{}/file/deeper/m.db", "{}/closed/m.db", "/" + "x" * 300]
+)
+def test_a_store_that_cannot_be_made_is_one_line(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "home"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "closed").mkdir()
+    access = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "closed" and access(path, mode))
+    with pytest.raises(UserError, match=r"The tracking store .* cannot be (created|opened): [A-Z]") as caught:
+        connect("sqlite:///" + path.format(tmp_path), create=True)
+    assert "\n" not in str(caught.value)
 
 
 def test_results_come_back_as_they_were(uri: str) -> None:

@@ -324,6 +324,112 @@ def test_again_is_another_run_of_the_study(uri: str) -> None:
     assert len(client.search_runs([client.get_experiment_by_name("tracked").experiment_id])) == 4
 
 
+def parents_of(uri: str) -> list[Run]:
+    """The parent runs, newest first."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("tracked")
+    assert experiment
+    return list(client.search_runs([experiment.experiment_id], "tags.stage = 'study'"))
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_resuming_passes_over_a_run_without_results(here: bool, uri: str, tmp_path: Path) -> None:
+    tracker = MlflowTracker(uri)
+    tracker.open(study_of())
+    run_one(tracker, trial_of("a"))
+    first = tracker.study_run
+    tracker.close("finished")
+    tracker.open(study_of())
+    tracker.start(trial_of("b"))
+    tracker.close("failed")
+    assert len(parents_of(uri)) == 2
+    if not here:
+        shutil.rmtree(tmp_path / "studies")
+    tracker.open(study_of(), resume=True)
+    assert tracker.study_run == first
+    tracker.close("finished")
+    assert list(results.finished("tracked", uri)) == ["a"]
+
+
+def test_resuming_with_the_store_down_passes_over_a_run_without_results(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = MlflowTracker(uri)
+    tracker.open(study_of())
+    run_one(tracker, trial_of("a"))
+    first = tracker.study_run
+    tracker.close("finished")
+    tracker.open(study_of())
+    tracker.close("failed")
+
+    def down(*_: Any, **__: Any) -> Any:
+        raise UserError("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("study.mlflow_tracker.connect", down)
+        tracker.open(study_of(), resume=True)
+    assert tracker.study_run == first
+    tracker.close("finished")
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("ended", ["finished", "interrupted", "failed"])
+def test_final_runs_leave_what_the_search_was_made_from_and_how_it_ended(
+    here: bool, ended: Any, uri: str, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(uri)
+    tracker.open(study_of(), space_hash="space", source="# as written\nname: tracked")
+    run_one(tracker, trial_of("a"))
+    tracker.close(ended)
+    before = runs_of(uri)["study"].data.tags
+    for n, session in enumerate(("interrupted", "finished")):
+        if not here:
+            shutil.rmtree(tmp_path / "studies")
+        tracker.open(study_of(seeds={"final": [7]}), resume=True)
+        tracker.flush()
+        assert runs_of(uri)["study"].data.tags["status"] == "running"
+        run_one(tracker, trial_of(f"final-{n}", stage="final"))
+        tracker.close(session)  # type: ignore[arg-type]
+        runs = runs_of(uri)
+        assert runs["study"].data.tags == before | {"status": session if ended == "finished" else ended}
+        assert runs[f"final-{n}"].data.tags["space_hash"] == "space"
+        assert runs[f"final-{n}"].data.tags["study_hash"] == before["study_hash"]
+    assert artifact(uri, runs["study"], "study.yaml", tmp_path).startswith(b"# as written")
+
+
+def test_runs_stay_in_the_store_they_were_made_for(uri: str, tmp_path: Path, empty_store: Path) -> None:
+    shutil.copy(empty_store, tmp_path / "shared.db")
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    for store, trial in ((uri, "private"), (shared, "public"), (uri, "more")):
+        tracker = MlflowTracker(store)
+        tracker.open(study_of(), resume=True)
+        run_one(tracker, trial_of(trial))
+        tracker.close("finished")
+    assert set(runs_of(uri)) == {"study", "private", "more"}
+    assert set(runs_of(shared)) == {"study", "public"}
+    for store in (uri, shared):
+        assert sync("tracked", store) == (0, 0)
+    assert set(runs_of(shared)) == {"study", "public"}
+
+
+def test_a_run_that_was_copied_and_resumed_elsewhere_is_whole_there(
+    uri: str, tmp_path: Path, empty_store: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path / "shared.db")
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    tracker = MlflowTracker(uri)
+    tracker.open(study_of())
+    run_one(tracker, trial_of("a"))
+    tracker.close("finished")
+    sync("tracked", shared, everything=True)
+    for store, trial in ((uri, "b"), (shared, "c")):
+        tracker = MlflowTracker(store)
+        tracker.open(study_of(), resume=True)
+        run_one(tracker, trial_of(trial))
+        tracker.close("finished")
+    assert set(runs_of(shared)) == {"study", "a", "b", "c"}
+
+
 @pytest.mark.parametrize("method", ["create_run", "log_batch", "create_experiment", "log_artifact", "set_terminated"])
 def test_a_call_whose_answer_is_lost_is_not_done_twice(
     method: str, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
@@ -373,7 +479,8 @@ def test_the_journal_rebuilds_a_lost_store(tracker: MlflowTracker, uri: str, tmp
     tracker.close("finished")
     shutil.copy(empty_store, tmp_path / "new.db")
     new = f"sqlite:///{tmp_path}/new.db"
-    delivered, left = sync("tracked", new)
+    assert sync("tracked", new) == (0, 0)
+    delivered, left = sync("tracked", new, everything=True)
     assert (delivered > 8, left) == (True, 0)
     for repeat in (new, uri):
         assert sync("tracked", repeat, everything=True) == (delivered, 0)
@@ -509,13 +616,17 @@ def test_a_store_that_is_down_from_the_start(uri: str, notices: Notices, monkeyp
     tracker.open(study_of())
     run_one(tracker, trial_of("a"))
     wait_for(lambda: notices)
-    tracker.close("finished")
+    assert tracker.close("finished") == 7
+    assert tracker.close("finished") == 0
     assert "does not answer (connection refused)" in notices[0]
     assert "Training goes on" in notices[0]
     assert notices[1].startswith("7 events are not in MLflow yet")
     assert "study sync tracked" in notices[1]
     assert len(notices) == 2
-    assert sync("tracked", uri) == (7, 0)
+    assert "--tracking-uri http://127.0.0.1:" in notices[1]
+    assert sync("tracked", uri, notify=notices) == (0, 0)
+    assert "'tracked' was not run for sqlite:///" in notices[2]
+    assert sync("tracked", uri, everything=True) == (7, 0)
     assert runs_of(uri)["a"].info.status == "FINISHED"
 
 
@@ -525,7 +636,7 @@ def test_memory_tracker_holds_what_it_is_told() -> None:
     for _ in range(2):
         run_one(tracker, trial_of("a"))
     tracker.artifact("x", "y")
-    tracker.close("finished")
+    assert tracker.close("finished") == 0
     assert tracker.records["a"] == [record_of(epoch) for epoch in (1, 2, 3)]
     assert (tracker.results["a"], tracker.status, tracker.artifacts) == (result_of("a"), "finished", {"x": "y"})
     tracker.open(study_of())

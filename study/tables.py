@@ -92,10 +92,11 @@ def metrics_table(result: TrialResult) -> Table:
     """Validation and test metrics of one run; the changes against single-task learning where there is a reference."""
     table = Table(title="best epoch on validation", title_justify="left")
     table.add_column("metric")
-    for split in ("val", "test"):
+    splits = list(dict.fromkeys(key.partition("/")[0] for key in result.metrics if "/" in key))
+    for split in splits:
         table.add_column(split, justify="right")
     for key in dict.fromkeys(key.partition("/")[2] for key in result.metrics if "/" in key):
-        table.add_row(key, *(_cell(result.metrics.get(f"{split}/{key}")) for split in ("val", "test")))
+        table.add_row(key, *(_cell(result.metrics.get(f"{split}/{key}")) for split in splits))
     return table
 
 

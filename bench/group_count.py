@@ -13,7 +13,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from study.config import load_study
+from study.files import load_study
 from study.proposals import FixedTrials
 from study.trial import Trial, TrialResult
 from study.tuning import ray_session, run_trials

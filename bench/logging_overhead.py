@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from study.config import StudyFile, load_study
+from study.config import StudyFile
+from study.files import load_study
 from study.mlflow_tracker import MlflowTracker
 from study.proposals import FixedTrials
 from study.tracking import MemoryTracker, Tracker

@@ -11,11 +11,8 @@ from go4align.checks import whole_number
 from go4align.errors import RunFailedError, UserError, unknown_name
 from go4align.training import EpochRecord
 from study import results as stored
-from study.config import (
-    Configuration,
-    FrozenConfiguration,
-    FrozenFile,
-    digest,
+from study.config import Configuration, FrozenConfiguration, FrozenFile, digest
+from study.files import (
     is_file,
     load_configurations,
     load_frozen,

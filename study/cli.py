@@ -52,7 +52,7 @@ def run(
     Examples: `study run qm9-demo`, `study run my-study.yaml --methods ls,go4align`
     """
     from study import api, tables
-    from study.config import load_study
+    from study.files import load_study
 
     console = _console()
     frozen = api.run(source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console)

@@ -1,24 +1,19 @@
-"""The study file and the frozen configuration: YAML in, validated before anything starts, one clear line when wrong."""
+"""What a study and a frozen configuration say: their sections, validated before anything starts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions
 from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
-
-_T = TypeVar("_T", bound=BaseModel)
 
 _LARGEST_SEED = 2**63 - 1
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -272,150 +267,6 @@ class StudyFile(Section):
             method=MethodSection(name=fixed.name, label=fixed.label, **{**fixed.options, **chosen}),
             training=TrainingOptions(**training),
         )
-
-
-def load_study(source: str) -> StudyFile:
-    """Read a study file by preset name or path; a search space given as a path is looked up beside the file."""
-    path = find_file(source, "preset", files("study") / "presets")
-    study = _parse(StudyFile, path, "study file")
-    if is_file(study.search_space):
-        return study.model_copy(update={"search_space": str((path.parent / _path(study.search_space)).absolute())})
-    return study
-
-
-def study_text(source: str) -> str:
-    """The text of a study file, with its comments."""
-    return find_file(source, "preset", files("study") / "presets").read_text(encoding="utf-8")
-
-
-def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
-    """The study with other methods: a list, a comma-separated string, or "all" (every method but `stl`)."""
-    names = methods.split(",") if isinstance(methods, str) else methods
-    names = [name.strip() for name in names]
-    if names == ["all"]:
-        names = [name for name in available_methods() if name != "stl"]
-    try:
-        return StudyFile.model_validate({**study.model_dump(), "methods": names})
-    except ValidationError as error:
-        raise UserError(explain(error, StudyFile)) from None
-
-
-def load_frozen(path: str) -> FrozenFile:
-    """Read a frozen configuration file."""
-    file = find_file(path, "configuration", None)
-    frozen = _parse(FrozenFile, file, "configuration file")
-    try:
-        frozen.check()
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from None
-    return frozen
-
-
-def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
-    """Read a frozen file, or a file with a single configuration (`benchmark`, `method`, `training`)."""
-    file = find_file(path, "configuration", None)
-    keys = read_yaml(file, "configuration file")
-    if "methods" in keys:
-        raise UserError(f"{path} is a study file, a configuration was required. Search it with: study run {path}")
-    if "configurations" in keys:
-        frozen = load_frozen(path)
-        return frozen.configurations, frozen.reference
-    return [_parse(Configuration, file, "configuration file")], None
-
-
-def find_file(source: str, kind: str, folder: Any) -> Path:
-    """A path as given, or the packaged file of that name."""
-    if folder is None or is_file(source):
-        path = _path(source)
-        if not path.exists():
-            raise UserError(f"There is no file '{source}'. Check the path.")
-        return path
-    names = sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    if source not in names:
-        raise unknown_name(f"{kind} (and no file)", source, names)
-    return Path(str(folder / f"{source}.yaml"))
-
-
-def is_file(source: str) -> bool:
-    """Whether a user's NAME|FILE means a file: it ends like one, or has a folder in it."""
-    return source.endswith((".yaml", ".yml")) or "/" in source
-
-
-def _path(source: str) -> Path:
-    try:
-        path = Path(source).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"'{source[:80]}' is no path that can be read: {error}. Check the path.") from None
-    return path
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: the first value would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path, kind: str) -> dict[str, Any]:
-    """A YAML mapping, or a `UserError` that names the file and line."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # a SafeLoader
-    except OSError as error:
-        raise UserError(f"The {kind} {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}:" if where else ""
-        raise UserError(f"The {kind} {path} is not valid YAML:{line} {getattr(error, 'problem', error)}.") from None
-    if not isinstance(data, dict):
-        found = "nothing" if data is None else type(data).__name__
-        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {found}.")
-    return data
-
-
-def _parse(model: type[_T], path: Path, kind: str) -> _T:
-    try:
-        return model.model_validate(read_yaml(path, kind))
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, model)}") from None
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one line: key, what was required, what was found, the remedy."""
-    errors = error.errors(include_url=False)
-    first = next(
-        (e for e in errors if e["type"] == "extra_forbidden"), errors[0]
-    )  # what misses its key may be misspelt
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"`{key}`: {unknown_name('key', first['loc'][-1], _keys_at(model, first['loc'][:-1]))}"
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in {"value_error", "missing"} else f", found {str(first['input'])[:80]!r}"
-    return f"`{key}`: {message}{found}" if key else message
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys known at a place in a file: through fields, dictionaries, lists and unions told apart by `type`."""
-    annotation: Any = model
-    for part in location:
-        models = _models(annotation)
-        tagged = [m for m in models if "type" in m.model_fields and part in get_args(m.model_fields["type"].annotation)]
-        fields_ = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
-        annotation = next(iter([*tagged, *fields_]), annotation)
-    return list(dict.fromkeys(key for m in _models(annotation) for key in m.model_fields))
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models(part)]
 
 
 def digest(value: BaseModel | dict[str, Any]) -> str:

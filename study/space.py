@@ -13,11 +13,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import hyperparameters
-from study.config import MethodSection, Section, StudyFile, explain, find_file, read_yaml
+from study.config import MethodSection, Section, StudyFile
+from study.files import find_file, parse
 
 Value = bool | int | float | str
 
@@ -115,10 +116,7 @@ class SearchSpace(Section):
 def load_space(study: StudyFile) -> SearchSpace:
     """Read the study's search space and check it against the study: everything is wrong before anything starts."""
     path = find_file(study.search_space, "search space", files("search_spaces"))
-    try:
-        space = SearchSpace.model_validate(read_yaml(path, "search space"))
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, SearchSpace)}") from None
+    space = parse(SearchSpace, path, "search space")
     if space.benchmark != study.benchmark.name:
         raise UserError(
             f"{path} is for the benchmark '{space.benchmark}', but the study's is '{study.benchmark.name}'. "

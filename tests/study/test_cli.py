@@ -16,7 +16,7 @@ import yaml
 import study
 from go4align import UserError
 from study import cli, results
-from study.config import load_frozen
+from study.files import load_frozen
 from study.mlflow_queries import newest_run
 from study.tuning import ray_session
 

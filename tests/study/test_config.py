@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go4align import UserError
-from study.config import Configuration, StudyFile, digest, load_frozen, load_study
+from study.config import Configuration, StudyFile, digest
+from study.files import load_frozen, load_study
 
 GOOD: dict[str, Any] = {
     "name": "mine",

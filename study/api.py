@@ -1,5 +1,6 @@
 """The commands as typed functions, for notebooks and scripts: `run`, `best`, `final`, `train`, `studies`."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,19 +18,18 @@ from study.files import (
     load_configurations,
     load_frozen,
     load_study,
-    study_text,
-    with_methods,
 )
 from study.finals import FinalTable, candidates, final_name, final_seeds, final_table, final_trials
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
-from study.proposals import FixedTrials, OptunaProposals
+from study.plan import FinalPlan, Launch, Limits, Plan, begin_plan, changes, newest_plan, plan_of
+from study.proposals import OptunaProposals, Spent
 from study.references import stored_reference
 from study.session import Session
-from study.space import load_space
 from study.sync import sync as sync_journal
 from study.tables import main_csv
 from study.trial import Trial, TrialResult, run_trial
+from study.warm_start import LentTrials, lent_trials
 
 
 def run(
@@ -37,6 +37,8 @@ def run(
     *,
     methods: str | Sequence[str] | None = None,
     again: bool = False,
+    limits: Limits | None = None,
+    warm_start: str | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
     console: Console | None = None,
@@ -47,6 +49,8 @@ def run(
         source: a preset's name, or the path of a study file.
         methods: instead of the study file's; a list, a comma-separated string, or "all".
         again: run a study that the store already holds anew, beside the earlier one.
+        limits: of the budget, instead of the study file's.
+        warm_start: a study in the store, with the same search space, whose finished trials the search learns from.
         address: a Ray cluster; default a fresh local one.
         tracking_uri: the MLflow store; default $MLFLOW_TRACKING_URI, else a SQLite file in $GO4ALIGN_HOME.
         console: where progress is shown; default nowhere.
@@ -55,26 +59,102 @@ def run(
         UserError: anything wrong with the study file or its search space, before anything starts; or no trial of any
             method was completed (`RunFailedError`).
     """
-    study = load_study(source)
-    if methods is not None:
-        study = with_methods(study, methods)
-    space = load_space(study)
+    names = methods if isinstance(methods, str) or methods is None else ",".join(methods)
+    launch = Launch(source=source, methods=names, limits=limits or Limits(), warm_start=warm_start)
+    study, space = launch.load()
     uri = resolve_uri(tracking_uri or study.tracking_uri)
     connect(uri, create=True)
-    if not again and stored.exists(study.name, uri):
+    if not again and (newest_plan(study.name, uri) or stored.exists(study.name, uri)):
         raise UserError(
-            f"The study '{study.name}' is in the tracking store already. See it with `study best {study.name}`, run it "
-            "anew beside it with --again, or give the file another `name`."
+            f"The study '{study.name}' exists already. Go on with it by `study resume {study.name}`, see it with "
+            f"`study best {study.name}`, run it anew beside it with --again, or give the file another `name`."
         )
-    text = study_text(source) if methods is None else None
-    with Session(study, uri, space_hash=digest(space), text=text, address=address, console=console) as session:
-        reference = session.reference()
-        proposals = OptunaProposals(study, space, reference, session.folder / "optuna.journal")
-        results = session.run("search", proposals, score_name="val Δm %", scheduler=study.scheduler)
+    lent = lent_trials(warm_start, study, space, uri) if warm_start else {}
+    with Session(study, uri, space_hash=digest(space), text=launch.text(), address=address, console=console) as session:
+        plan = begin_plan(session.tracker.study_run, uri, study, space, launch)
+        _search(session, plan, lent)
+    return best(study.name, tracking_uri=uri)
+
+
+def resume(
+    source: str,
+    *,
+    accept_changes: bool = False,
+    limits: Limits | None = None,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+    console: Console | None = None,
+) -> FrozenFile | FinalTable:
+    """Go on with a study from wherever it stopped: search, single-task references, or final runs.
+
+    Trials keep their ids and runs; one that was interrupted goes on from its last epoch's checkpoint.
+
+    Args:
+        source: the study's name, or its file, as for `run`.
+        accept_changes: go on although study file or search space have changed; without it that is refused. A trial
+            that had begun under another configuration is then recorded as failed.
+        limits: of the budget from now on.
+        address, tracking_uri, console: as for `run`.
+
+    Returns:
+        The best configurations, or the final table where final runs had begun.
+
+    Raises:
+        UserError: this machine has no such study, or its file has changed (names each change).
+    """
+    shown = console or Console(quiet=True)
+    name = load_study(source).name if is_file(source) else source
+    uri = resolve_uri(tracking_uri or (load_study(source).tracking_uri if is_file(source) else None))
+    plan = newest_plan(name, uri)
+    if plan is None:
+        raise _nothing_to_resume(name, uri)
+    launch = plan.launch.renewed(source if is_file(source) else None, limits or Limits())
+    study, space = launch.load() if launch.readable else (launch.limits.applied(plan.study), plan.space)
+    changed = changes(plan, study, space)
+    if changed and not accept_changes:
+        raise UserError(
+            f"The study '{name}' was started from another study file: {'; '.join(changed)}. Undo that, or go on with "
+            "the file as it is now by --accept-changes."
+        )
+    if plan.searched and not changed and not (limits and limits.given):
+        if plan.final:
+            return _final(plan.final, uri, address=address, console=console)
+        shown.print(f"The search of '{name}' is complete.", markup=False)
+        return best(name, tracking_uri=uri)
+    plan = plan.changed(study=study, space=space, launch=launch, searched=False)
+    with Session(
+        study,
+        uri,
+        space_hash=digest(space),
+        text=launch.text(),
+        address=address,
+        console=console,
+        resume=plan.study_run,
+        changed=bool(changed),
+    ) as session:
+        _search(session, plan, lent_trials(launch.warm_start, study, space, uri) if launch.warm_start else {})
+    return _final(plan.final, uri, address=address, console=console) if plan.final else best(name, tracking_uri=uri)
+
+
+def _search(session: Session, plan: Plan, lent: LentTrials) -> None:
+    """Reference and search, or what is left of them."""
+    reference = session.reference()
+    history = session.history.of("search")
+    gpu_s = plan.study.resources.gpus * sum(result.seconds for result in history.results.values())
+    proposals = OptunaProposals(
+        plan.study,
+        plan.space,
+        reference,
+        session.folder / "optuna.journal",
+        warm_start=lent,
+        spent=Spent(len(history.reports), session.spent_s, gpu_s),
+    )
+    results = session.run("search", proposals, score_name="val Δm %", scheduler=plan.study.scheduler)
+    results = [*history.results.values(), *results]
+    plan.changed(searched=True)
     if not any(result.status == "finished" for result in results):
         reasons = [f"{result.trial}: {result.reason}" for result in results if result.reason]
-        raise RunFailedError(f"No trial of '{study.name}' was completed. {reasons[0] if reasons else ''}")
-    return best(study.name, tracking_uri=uri)
+        raise RunFailedError(f"No trial of '{plan.study.name}' was completed. {reasons[0] if reasons else ''}")
 
 
 def best(name: str, *, method: str | None = None, tracking_uri: str | None = None) -> FrozenFile:
@@ -112,25 +192,60 @@ def final(
     """
     uri = resolve_uri(tracking_uri)
     frozen = load_frozen(source) if is_file(source) else best(source, tracking_uri=uri)
+    return _final(FinalPlan(source=source, frozen=frozen, seeds=seeds), uri, address=address, console=console)
+
+
+def _final(asked: FinalPlan, uri: str, *, address: str | None, console: Console | None) -> FinalTable:
+    source, frozen = asked.source, asked.frozen
     study = stored.study_file(frozen.study, uri)
     if any(configuration.benchmark != study.benchmark for configuration in frozen.configurations):
         raise UserError(f"{source} has another `benchmark` than the study '{study.name}'. Write it with `study best`.")
     chosen = candidates(frozen, stored.published(frozen.study, uri))
-    numbers = final_seeds(study.seeds, seeds)
+    numbers = final_seeds(study.seeds, asked.seeds)
     trials = final_trials(chosen, numbers, frozen.reference)
     results = stored.finished(frozen.study, uri, [trial.id for trial in trials])
     missing = [trial for trial in trials if trial.id not in results]
     benchmark = build_benchmark(study.benchmark.name, **study.benchmark.options)
     with Session(study, uri, address=address, console=console, resume=True, trains=bool(missing)) as session:
+        plan = plan_of(study.name, session.tracker.study_run)
         if missing:
-            results |= {r.trial: r for r in session.run("final", FixedTrials(missing), score_name="val Δm %")}
+            plan = plan and plan.changed(final=asked)
+            results |= {r.trial: r for r in session.run_all("final", missing, score_name="val Δm %")}
         table = final_table(frozen.study, benchmark, chosen, results, numbers, frozen.reference)
-        whole = (
-            not is_file(source) and numbers == study.seeds.final
-        )  # the study's own table is not replaced by a partial one
+        # The study's own table is not replaced by a partial one.
+        whole = not is_file(source) and numbers == study.seeds.final
         if table.rows:
             session.tracker.artifact("final.csv" if whole else f"final-{final_name(trials)}.csv", main_csv(table))
+        if plan:
+            plan.changed(final=None)
     return table
+
+
+def limits(max_trials: int | None = None, max_hours: float | None = None, max_gpu_hours: float | None = None) -> Limits:
+    """Limits of a budget as `run` and `resume` take them.
+
+    Raises:
+        UserError: one is not positive.
+    """
+    for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UserError(f"`{name}` must be positive, found {value}.")
+    return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
+
+
+def _nothing_to_resume(name: str, uri: str) -> UserError:
+    try:
+        known = stored.exists(name, uri)
+    except UserError:
+        known = False
+    if known:
+        return UserError(
+            f"This machine has no folder of the study '{name}' to go on from. Resume it where it was started, set "
+            "GO4ALIGN_HOME to the storage it was started on, or run it anew with `study run --again`."
+        )
+    return UserError(
+        f"There is no study '{name}' to resume here: start it with `study run {name}`. `study ls` lists the studies."
+    )
 
 
 def train(

@@ -3,12 +3,16 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from go4align.errors import RunFailedError, UserError
+
+if TYPE_CHECKING:
+    from study.config import FrozenFile
+    from study.finals import FinalTable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +26,10 @@ Tracking = Annotated[
     str | None,
     typer.Option("--tracking-uri", help="MLflow store; default $MLFLOW_TRACKING_URI, else ~/.go4align/mlflow.db."),
 ]
+MaxTrials = Annotated[int | None, typer.Option(help="End after this many search trials in all.")]
+MaxHours = Annotated[float | None, typer.Option(help="Start no search trial after this many hours.")]
+MaxGpuHours = Annotated[float | None, typer.Option(help="Start no search trial after this many GPU-hours.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")]
 
 
 def main() -> None:
@@ -44,21 +52,68 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Run a study that exists anew, beside the earlier one.")
     ] = False,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")] = None,
+    max_trials: MaxTrials = None,
+    max_hours: MaxHours = None,
+    max_gpu_hours: MaxGpuHours = None,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="STUDY", help="Learn from the finished trials of a study over the same space.")
+    ] = None,
+    address: Address = None,
     tracking_uri: Tracking = None,
 ) -> None:
     """Search hyperparameters for every method of a study.
 
-    Examples: `study run qm9-demo`, `study run my-study.yaml --methods ls,go4align`
+    Examples: `study run qm9-demo`, `study run my-study.yaml --methods ls,go4align --max-hours 8`
     """
-    from study import api, tables
+    from study import api
     from study.files import load_study
 
     console = _console()
-    frozen = api.run(source, methods=methods, again=again, address=address, tracking_uri=tracking_uri, console=console)
-    console.print(tables.best_table(frozen))
-    store = tracking_uri or load_study(source).tracking_uri
-    _next(console, store, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
+    frozen = api.run(
+        source,
+        methods=methods,
+        again=again,
+        limits=api.limits(max_trials, max_hours, max_gpu_hours),
+        warm_start=warm_start,
+        address=address,
+        tracking_uri=tracking_uri,
+        console=console,
+    )
+    _show_best(console, frozen, tracking_uri or load_study(source).tracking_uri)
+
+
+@app.command()
+def resume(
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The study's name, or its file.")],
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on although the study file or search space has changed.")
+    ] = False,
+    max_trials: MaxTrials = None,
+    max_hours: MaxHours = None,
+    max_gpu_hours: MaxGpuHours = None,
+    address: Address = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """Go on with a study that was interrupted or killed: search, references or final runs.
+
+    Examples: `study resume qm9-demo`, `study resume qm9-demo --max-hours 24`
+    """
+    from study import api
+    from study.finals import FinalTable
+
+    console = _console()
+    found = api.resume(
+        source,
+        accept_changes=accept_changes,
+        limits=api.limits(max_trials, max_hours, max_gpu_hours),
+        address=address,
+        tracking_uri=tracking_uri,
+        console=console,
+    )
+    if isinstance(found, FinalTable):
+        _show_final(console, found, tracking_uri)
+    else:
+        _show_best(console, found, tracking_uri)
 
 
 @app.command()
@@ -89,24 +144,18 @@ def best(
 def final(
     source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A study's name, or a file of `study best`.")],
     seeds: Annotated[int | None, typer.Option(help="How many final seeds; default those of the study file.")] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")] = None,
+    address: Address = None,
     tracking_uri: Tracking = None,
 ) -> None:
     """Run the best configurations, and the published defaults beside them, over the final seeds; test is read here.
 
     Examples: `study final qm9-demo`, `study final best.yaml --seeds 5`
     """
-    from study import api, tables
+    from study import api
 
     console = _console()
     table = api.final(source, seeds=seeds, address=address, tracking_uri=tracking_uri, console=console)
-    for shown in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
-        console.print(shown(table))
-    for line in table.failed:
-        _complain(f"failed: {line}")
-    _next(console, tracking_uri, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
-    if table.failed:
-        raise typer.Exit(1)
+    _show_final(console, table, tracking_uri)
 
 
 @app.command()
@@ -160,6 +209,25 @@ def list_studies(tracking_uri: Tracking = None) -> None:
     console.print(tables.studies_table(summaries))
     first = summaries[0].name if summaries else None
     _next(console, tracking_uri, f"study best {first}" if first else "study run qm9-demo")
+
+
+def _show_best(console: Console, frozen: "FrozenFile", store: str | None) -> None:
+    from study import tables
+
+    console.print(tables.best_table(frozen))
+    _next(console, store, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
+
+
+def _show_final(console: Console, table: "FinalTable", store: str | None) -> None:
+    from study import tables
+
+    for shown in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
+        console.print(shown(table))
+    for line in table.failed:
+        _complain(f"failed: {line}")
+    _next(console, store, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
+    if table.failed:
+        raise typer.Exit(1)
 
 
 def _complain(text: str) -> None:

@@ -159,12 +159,14 @@ class Budget(Section):
 
     Attributes:
         trials: trials per method, the published defaults among them.
+        max_trials: trials in all; methods take turns, so each gets its share.
         epochs: epochs in all.
-        hours: wall-clock hours of the search.
-        gpu_hours: GPU-hours in all (GPUs per trial x hours).
+        hours: wall-clock hours of the study's sittings up to the end of its search.
+        gpu_hours: GPU-hours of the search (GPUs per trial x hours).
     """
 
     trials: int = Field(ge=1)
+    max_trials: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)

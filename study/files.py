@@ -84,6 +84,11 @@ def is_file(source: str) -> bool:
     return source.endswith((".yaml", ".yml")) or "/" in source
 
 
+def absolute(source: str) -> str:
+    """The path of a file that a user named, whatever the working directory will be."""
+    return str(_path(source).absolute())
+
+
 def _path(source: str) -> Path:
     try:
         path = Path(source).expanduser()

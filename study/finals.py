@@ -8,7 +8,8 @@ from go4align.benchmarks.base import Benchmark
 from go4align.errors import UserError
 from go4align.metrics import mean_ranks
 from study.config import Configuration, FrozenFile, Reference, Seeds, digest
-from study.trial import Metrics, Origin, Trial, TrialResult
+from study.scores import Metrics
+from study.trial import Origin, Trial, TrialResult
 
 
 @dataclass(frozen=True)

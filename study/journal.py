@@ -45,7 +45,7 @@ class Journal:
             raise UserError(
                 f"Another process is running the study '{folder.name}'. Wait until it ends, or stop it."
             ) from None
-        os.ftruncate(self._file, _whole_lines(self.path))
+        os.ftruncate(self._file, whole_lines(self.path))
         self.seq, self.runs = 0, dict[str, StudyRun]()
         for offset, event in _events(self.path):
             self._note(event, offset)
@@ -185,7 +185,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return mapping if isinstance(mapping, dict) else {}
 
 
-def _whole_lines(path: Path) -> int:
+def whole_lines(path: Path) -> int:
     """Bytes up to the end of the last whole line; looks back from the end, so that long journals open quickly."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)

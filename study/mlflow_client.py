@@ -126,8 +126,9 @@ def _check_file(path: Path, uri: str, *, create: bool) -> None:
 
 
 def _is_store(path: Path) -> bool:
+    """Not opened read-only: SQLite could not take back what a process that was killed while writing left half done."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=20)) as database:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=20)) as database:
             query = "SELECT 1 FROM sqlite_master WHERE name = 'experiments'"
             return database.execute(query).fetchone() is not None
     except sqlite3.Error:

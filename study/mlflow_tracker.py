@@ -14,8 +14,9 @@ from go4align.training import EpochRecord
 from study.background import Background, Notify
 from study.config import StudyFile
 from study.events import Kind, StudyRun
+from study.history import History, history_of
 from study.home import study_folder, tracking_uri, without_password
-from study.journal import Journal, JournalError, Taken
+from study.journal import Journal, JournalError, Taken, read_journal
 from study.mlflow_client import connect
 from study.mlflow_queries import has_results, newest_run
 from study.mlflow_writer import MlflowWriter
@@ -62,18 +63,31 @@ class MlflowTracker:
         self._said: set[str] = set()
         self._session: _Session | None = None
 
-    def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
+    def open(
+        self,
+        study: StudyFile,
+        *,
+        space_hash: str = "",
+        source: str | None = None,
+        resume: bool | str = False,
+        changed: bool = False,
+    ) -> None:
         self.uri, folder = tracking_uri(self.uri or study.tracking_uri), study_folder(study.name)
         data = study_data(study, space_hash=space_hash, source=source)
         journal, taken = Journal(folder), Taken(folder, self.uri)
         own = taken.own(journal)
         pending = taken.missing(own)
-        chosen = _choose(journal, own, study.name, self.uri, synced=not pending) if resume else None
+        chosen: _Chosen | None = None
+        if isinstance(resume, str):
+            chosen = _known(journal.runs[resume])
+        elif resume:
+            chosen = _choose(journal, own, study.name, self.uri, synced=not pending)
         data |= {"store": taken.store, "before": chosen.before if chosen else _NOTHING}
         if chosen:
-            data["resumed"] = True
-            data["tags"] |= {key: value for key in _KEPT if (value := chosen.tags.get(key))}
-            data["source"] = chosen.source or data["source"]
+            data |= {"resumed": True, "changed": changed}
+            if not changed:
+                data["tags"] |= {key: value for key in _KEPT if (value := chosen.tags.get(key))}
+                data["source"] = chosen.source or data["source"]
             known = journal.runs.get(chosen.study_run)
             if known and known not in own:
                 taken.owe(known)
@@ -85,6 +99,13 @@ class MlflowTracker:
             background.submit(event)
         self._append("open", data=data)
         background.start()
+
+    def history(self) -> History:
+        session = self._opened
+        if not session.run.starts:
+            return History()
+        events = (event for event in read_journal(session.journal.path.parent) if event.study_run == session.study_run)
+        return history_of(events, session.run.wall_s)
 
     @property
     def study_run(self) -> str:
@@ -223,10 +244,13 @@ def _choose(journal: Journal, own: list[StudyRun], name: str, uri: str, *, synce
                 status = tags.get("search_status") or tags.get("status", "running")
             source = known.opened.data.get("source", "") if known and known.opened else ""
             return _Chosen(tags["study_run"], known.before if known else before, tags, source, status)
-    if local is None:
-        return None
-    data = local.opened.data if local.opened else {}
-    return _Chosen(local.id, local.before, data.get("tags", {}), data.get("source", ""), local.search_status)
+    return _known(local) if local else None
+
+
+def _known(run: StudyRun) -> _Chosen:
+    """A run that this machine's journal knows."""
+    data = run.opened.data if run.opened else {}
+    return _Chosen(run.id, run.before, data.get("tags", {}), data.get("source", ""), run.search_status)
 
 
 def _newer(local: StudyRun | None, start_ms: int) -> bool:

@@ -64,7 +64,8 @@ class MlflowWriter:
     def _open(self, event: Event) -> None:
         run, client, tags = self._runs.parent(event.study_run), self._runs.client, event.data["tags"]
         first = self._journal.runs[event.study_run].opened
-        if event.data.get("resumed") or (first and first.seq < event.seq):  # what the run began with stays
+        again = event.data.get("resumed") or (first and first.seq < event.seq)
+        if again and not event.data.get("changed"):  # what the run began with stays
             known = client.get_run(run).data.tags
             tags = {key: value for key, value in tags.items() if key == "status" or not known.get(key)}
             upload = all(file.path != "study.yaml" for file in client.list_artifacts(run))

@@ -19,12 +19,14 @@ class StudyProgress:
         total: how many trials there will be at most.
         console: where to write; a live bar on a terminal, a line per ended trial otherwise.
         score_name: what trials are compared on, for example "Delta m %"; None where scores cannot be compared.
+        done: how many trials an earlier sitting has done.
     """
 
-    def __init__(self, title: str, total: int, console: Console, score_name: str | None) -> None:
+    def __init__(self, title: str, total: int, console: Console, score_name: str | None, *, done: int = 0) -> None:
         self._title, self._total, self._console, self._score_name = title, total, console, score_name
         self._running: dict[str, Trial] = {}
-        self._done = self._failed = 0
+        self._done = self._before = done
+        self._failed = 0
         self._best: tuple[float, str] | None = None
         self._started = time.monotonic()
         self._bar: Progress | None = None
@@ -34,13 +36,14 @@ class StudyProgress:
                 TextColumn("{task.fields[detail]}"),
             )  # fmt: skip
             self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task(title, total=total, detail="")
+            self._task = self._bar.add_task(title, total=total, completed=done, detail="")
 
     def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
         else:
-            self._console.print(f"{self._title}: {self._total} trials")
+            done = f", {self._done} of them done" if self._done else ""
+            self._console.print(f"{self._title}: {self._total} trials{done}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -51,7 +54,9 @@ class StudyProgress:
             self._console.print(f"{self._title}: {self._done} trials in {_duration(seconds)}{self._failures()}")
 
     def start(self, trial: Trial) -> None:
-        """A trial has started (or started again)."""
+        """A trial has started, or started again."""
+        if trial.id in self._running:
+            self._line(f"  {trial.id} lost its worker or its node; it goes on from its last epoch")
         self._running[trial.id] = trial
         self._refresh()
 
@@ -73,6 +78,8 @@ class StudyProgress:
                 f"  {self._done}/{self._total} {trial_id} {result.status} after {result.epochs} epochs in "
                 f"{result.seconds:.1f} s{score}; {self._detail()}"
             )
+        for warning in result.warnings:
+            self._line(f"  {trial_id} warned: {warning}")
         self._refresh()
 
     def _note(self, score: float, trial_id: str) -> None:
@@ -90,8 +97,9 @@ class StudyProgress:
         parts = [f"{len(self._running)} running"]
         if self._best:
             parts.append(f"best {self._score_name} {self._best[0]:.4g} ({self._best[1]})")
-        if self._done:
-            left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
+        if self._done > self._before:
+            each = (time.monotonic() - self._started) / (self._done - self._before)
+            left = each * (self._total - self._done)
             parts.append(f"about {_duration(left)} left")
         return ", ".join(parts) + self._failures()
 

@@ -2,20 +2,22 @@
 
 import hashlib
 import math
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import optuna
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from study.config import Reference, StudyFile
-from study.space import SearchSpace, quiet_optuna
+from study.optuna_store import ask, begin_search, open_storage, own_trials
+from study.space import SearchSpace
 from study.trial import Trial, TrialResult
 
 
@@ -24,6 +26,8 @@ class Proposals(Protocol):
 
     total: int
     """How many trials there are at most."""
+    done: int
+    """How many of them ended in earlier sittings."""
 
     def next(self) -> Trial | None:
         """The next trial to start, or None when there is none any more."""
@@ -43,7 +47,7 @@ class FixedTrials:
 
     def __init__(self, trials: Iterable[Trial]) -> None:
         self._waiting = deque(trials)
-        self.total = len(self._waiting)
+        self.total, self.done = len(self._waiting), 0
 
     def next(self) -> Trial | None:
         return self._waiting.popleft() if self._waiting else None
@@ -55,6 +59,15 @@ class FixedTrials:
         """A fixed list learns nothing."""
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What earlier sittings with the study, and the present one before its search, have used of the budget."""
+
+    epochs: int = 0
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+
 class OptunaProposals:
     """One seeded TPE search per method, all of equal budget; methods take turns.
 
@@ -63,34 +76,60 @@ class OptunaProposals:
     search is reproducible; with several, which have ended by then depends on timing. The constant liar keeps trials
     that run at the same time apart. The first trial of every method is its published defaults.
 
+    A search goes on with what is in `storage`: trials that were running are proposed first, under their ids.
+
     Args:
         study: what is studied; `budget` says when no new trial starts.
         space: what is searched.
         reference: single-task metrics that scores are relative to.
-        storage: file of Optuna's journal storage.
+        storage: file of Optuna's journal storage; no other process may have it open.
+        warm_start: trials of an earlier study per method, that the search learns from; ignored by one that has begun.
+        spent: of the budget.
     """
 
-    def __init__(self, study: StudyFile, space: SearchSpace, reference: Reference, storage: Path) -> None:
-        quiet_optuna()
-        self._study, self._space, self._reference = study, space, reference
-        backend = JournalStorage(JournalFileBackend(str(storage)))
-        self._searches = {
-            method: optuna.create_study(study_name=method, storage=backend, direction="minimize")
-            for method in study.methods
-        }
-        for method, search in self._searches.items():
-            search.enqueue_trial(space.published(study.method(method), study.training.lr))
-        self._asked: dict[str, int] = dict.fromkeys(study.methods, 0)
-        self._running: dict[str, optuna.Trial] = {}
+    def __init__(
+        self,
+        study: StudyFile,
+        space: SearchSpace,
+        reference: Reference,
+        storage: Path,
+        *,
+        warm_start: Mapping[str, Sequence[optuna.trial.FrozenTrial]] = MappingProxyType({}),
+        spent: Spent = Spent(),
+    ) -> None:
+        self._study, self._space, self._reference, self._spent = study, space, reference, spent
+        self._searches: dict[str, optuna.Study] = {}
+        self._asked: dict[str, int] = {}
+        self._interrupted = deque[tuple[str, int]]()
+        self.done, opened = 0, open_storage(storage)
+        for method in study.methods:
+            section = study.method(method)
+            search = begin_search(
+                opened,
+                method,
+                space.distributions(section),
+                published=space.published(section, study.training.lr),
+                lent=warm_start.get(method, ()),
+            )
+            own = own_trials(search)
+            self._searches[method], self._asked[method] = search, len(own)
+            self.done += sum(trial.state.is_finished() for trial in own)
+            self._interrupted += [(method, n) for n, trial in enumerate(own) if trial.state == TrialState.RUNNING]
+        self._running: dict[str, tuple[optuna.Trial, int]] = {}
         self._epochs, self._gpu_seconds, self._start = 0, 0.0, time.monotonic()
-        self.total = study.budget.trials * len(study.methods)
+        budget = study.budget
+        self.total = min(budget.trials * len(study.methods), budget.max_trials or sys.maxsize)
 
     def next(self) -> Trial | None:
+        if self._interrupted:
+            return self._propose(*self._interrupted.popleft())
         method = min(self._asked, key=lambda name: self._asked[name])
-        if self._asked[method] >= self._study.budget.trials or self._spent():
+        if self._asked[method] >= self._study.budget.trials or self._is_spent():
             return None
-        number = self._asked[method]
         self._asked[method] += 1
+        return self._propose(method, self._asked[method] - 1)
+
+    def _propose(self, method: str, number: int) -> Trial:
         search = self._searches[method]
         search.sampler = TPESampler(
             seed=_seed(self._study.seeds.search, method, number),
@@ -98,7 +137,7 @@ class OptunaProposals:
             constant_liar=True,
             n_startup_trials=max(3, self._study.budget.trials // 3),
         )
-        asked = search.ask(self._space.distributions(self._study.method(method)))
+        asked, last_step = ask(search, number, self._space.distributions(self._study.method(method)))
         trial = Trial(
             id=f"search-{method}-{number:03d}",
             stage="search",
@@ -108,29 +147,33 @@ class OptunaProposals:
             reference={"val": self._reference.val},
         )
         asked.set_user_attr("trial", trial.id)
-        self._running[trial.id] = asked
+        self._running[trial.id] = asked, last_step
         return trial
 
     def report(self, trial: Trial, epoch: int, score: float) -> None:
-        self._epochs += 1
-        self._running[trial.id].report(score, epoch)
+        asked, last = self._running[trial.id]
+        if epoch > last:  # what Optuna knows from before a kill is not reported twice
+            self._epochs += 1
+            asked.report(score, epoch)
+            self._running[trial.id] = asked, epoch
 
     def finish(self, trial: Trial, result: TrialResult) -> None:
         """Finished -> COMPLETE with its score; stopped by the scheduler -> PRUNED with its last score; else FAIL."""
         self._gpu_seconds += result.seconds * self._study.resources.gpus
-        search, asked = self._searches[trial.method], self._running.pop(trial.id)
+        search, (asked, _) = self._searches[trial.method], self._running.pop(trial.id)
         if result.status == "finished" and result.score is not None and math.isfinite(result.score):
             search.tell(asked, result.score)
         else:
             search.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
 
-    def _spent(self) -> bool:
-        budget = self._study.budget
-        hours = (time.monotonic() - self._start) / 3600
+    def _is_spent(self) -> bool:
+        budget, before = self._study.budget, self._spent
+        hours = (before.seconds + time.monotonic() - self._start) / 3600
         return (
-            (budget.epochs is not None and self._epochs >= budget.epochs)
+            (budget.max_trials is not None and sum(self._asked.values()) >= budget.max_trials)
+            or (budget.epochs is not None and before.epochs + self._epochs >= budget.epochs)
             or (budget.hours is not None and hours >= budget.hours)
-            or (budget.gpu_hours is not None and self._gpu_seconds / 3600 >= budget.gpu_hours)
+            or (budget.gpu_hours is not None and (before.gpu_seconds + self._gpu_seconds) / 3600 >= budget.gpu_hours)
         )
 
 

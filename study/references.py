@@ -7,7 +7,8 @@ from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import RunFailedError, UserError
 from study.config import Configuration, MethodSection, Reference, StudyFile, digest
-from study.trial import Metrics, Trial, TrialResult
+from study.scores import Metrics
+from study.trial import Trial, TrialResult
 
 RunTrials = Callable[[Sequence[Trial]], list[TrialResult]]
 FindMetrics = Callable[[str], Metrics | None]

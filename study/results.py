@@ -72,6 +72,25 @@ def best(name: str, uri: str | None = None, method: str | None = None) -> list[F
     return [_frozen(run) for run in chosen]
 
 
+def searched(name: str, uri: str | None = None) -> list[FrozenConfiguration]:
+    """The configuration of every complete search trial, best first.
+
+    Raises:
+        UserError: no such study, or the store cannot be read.
+    """
+    client = connect(uri)
+    return [_frozen(run) for run in ranked_runs(client, parent_run(client, name, uri))]
+
+
+def space_hash(name: str, uri: str | None = None) -> str:
+    """The hash of the search space that a study searched.
+
+    Raises:
+        UserError: no such study, or the store cannot be read.
+    """
+    return parent_run(connect(uri), name, uri).data.tags["space_hash"]
+
+
 def study_file(name: str, uri: str | None = None) -> StudyFile:
     """The study file that a study ran with.
 

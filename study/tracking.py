@@ -4,6 +4,7 @@ from typing import Literal, Protocol
 
 from go4align.training import EpochRecord
 from study.config import StudyFile
+from study.history import History, Report
 from study.trial import Trial, TrialResult
 
 StudyStatus = Literal["finished", "interrupted", "failed"]
@@ -12,18 +13,31 @@ StudyStatus = Literal["finished", "interrupted", "failed"]
 class Tracker(Protocol):
     """Told what a study does, on the driver. Only `open` may raise; `start`, `log`, `finish` wait for no network."""
 
-    def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
-        """Begin a run of the study, or go on with the one that readers of the store take.
+    def open(
+        self,
+        study: StudyFile,
+        *,
+        space_hash: str = "",
+        source: str | None = None,
+        resume: bool | str = False,
+        changed: bool = False,
+    ) -> None:
+        """Begin a run of the study, or go on with one.
 
         Args:
             study: the validated study file.
             space_hash: of the search spaces, to refuse resuming with others; a resumed run keeps its own.
-            source: the study file's text, with its comments; a resumed run keeps its own.
-            resume: go on with the newest run that has results (also for final runs), else the newest, if there is one.
+            source: the study file's text, with its comments.
+            resume: the run to go on with; True for the one that readers of the store take, which is the newest that has
+                results, else the newest, if there is one. It keeps its study file and hashes,
+            changed: unless they were changed on purpose since.
 
         Raises:
             UserError: a bad tracking URI or folder, or another process runs this study.
         """
+
+    def history(self) -> History:
+        """What earlier sittings with this run of the study left."""
 
     def start(self, trial: Trial) -> None:
         """A trial begins, or begins again: a known id goes on in its run."""
@@ -61,10 +75,31 @@ class MemoryTracker:
         self.results: dict[str, TrialResult] = {}
         self.artifacts: dict[str, bytes | str] = {}
 
-    def open(self, study: StudyFile, *, space_hash: str = "", source: str | None = None, resume: bool = False) -> None:
+    def open(
+        self,
+        study: StudyFile,
+        *,
+        space_hash: str = "",
+        source: str | None = None,
+        resume: bool | str = False,
+        changed: bool = False,
+    ) -> None:
         if not resume:
             self.__init__()  # type: ignore[misc]
         self.study, self.status = study, "running"
+
+    def history(self) -> History:
+        trials = {trial: self.trials[trial] for trial in self.trials}
+        return History(
+            {key: trial.stage for key, trial in trials.items()},
+            {key: trial.configuration.model_dump_json() for key, trial in trials.items()},
+            [
+                Report(key, trials[key].method, record.epoch, record.best, record.wall_s)
+                for key, records in self.records.items()
+                for record in records
+            ],
+            dict(self.results),
+        )
 
     def start(self, trial: Trial) -> None:
         self.trials.setdefault(trial.id, trial)

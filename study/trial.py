@@ -4,8 +4,10 @@ import math
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,16 +15,21 @@ import torch
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
-from go4align.errors import UserError
-from go4align.metrics import delta_m, median_change, relative_changes
-from go4align.training import EpochRecord, Evaluation, Monitor, Trainer
+from go4align.errors import SolverWarning, UserError
+from go4align.metrics import delta_m
+from go4align.training import Checkpoints, CheckpointWarning, EpochRecord, Monitor, Trainer
 from go4align.weighting.registry import build_weighting
 from study.config import BenchmarkSection, Configuration
+from study.scores import Metrics, changes_against, split_metrics
 
 Stage = Literal["reference", "search", "final"]
 Origin = Literal["published", "proposed", "tuned"]
 Status = Literal["finished", "stopped", "failed"]
-Metrics = dict[str, float]
+
+ATTEMPTS = 3
+"""How often a trial's process may die in one epoch before the trial counts as failed."""
+
+_MOST_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,9 @@ class TrialResult:
         score: the lowest monitored validation value (Delta m in percent, or the task's loss for a reference run).
         metrics: `split/task/metric`, `split/delta_m` and `split/median_change` of the best epoch's model, and
             `epoch_s`, the median seconds of an epoch.
-        epochs, seconds: trained epochs and wall-clock seconds.
+        epochs, seconds: trained epochs, and the wall-clock seconds of those that count (not what a kill cost).
         reason: why it failed, one line; `details` holds the traceback.
+        warnings: what solvers and checkpoints warned of, each once.
     """
 
     trial: str
@@ -74,6 +82,7 @@ class TrialResult:
     seconds: float = 0.0
     reason: str = ""
     details: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def run_trial(
@@ -82,46 +91,109 @@ def run_trial(
     *,
     device: str | None = None,
     threads: int = 1,
+    checkpoints: Checkpoints | None = None,
 ) -> TrialResult:
     """Train one configuration; a failure is a result, never an exception.
 
     Args:
         trial: what to run.
-        on_epoch: called after every epoch.
+        on_epoch: called after every epoch; a run that goes on from a checkpoint calls it for that epoch again.
         device: default CUDA where there is one.
         threads: torch's threads on a CPU; results depend on their number, so trials and single runs use one.
+        checkpoints: where every epoch is kept, and where to go on from if there is any; default nowhere. On a CPU the
+            result is, bit for bit, that of a run that was never interrupted.
     """
-    start, epoch_s, place = time.perf_counter(), list[float](), "before training"
     torch.set_num_threads(threads)
-    try:
-        trainer = build_trainer(trial, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        metrics: Metrics = {}
-        place = "epoch 1"
+    run = _Run(trial, checkpoints)
+    with _collected(run.warnings):
+        try:
+            return run.train(on_epoch, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except Exception as error:  # whatever goes wrong in a trial is its result
+            return run.failed(error)
+        finally:
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # a reused worker shares its GPU with others
+
+
+class _Run:
+    """A trial on its way from its start, or its last checkpoint, to its result."""
+
+    def __init__(self, trial: Trial, checkpoints: Checkpoints | None) -> None:
+        self.trial, self.checkpoints, self.warnings = trial, checkpoints, list[str]()
+        self.place, self.metrics, self.epoch_s = "before training", Metrics(), list[float]()
+        self._start, self._before_s = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._before_s + time.perf_counter() - self._start
+
+    def train(self, on_epoch: Callable[[EpochRecord], Any], device: str) -> TrialResult:
+        trial, trainer = self.trial, build_trainer(self.trial, device)
+        if (last := self._resume(trainer)) is not None:
+            on_epoch(last)
+        self.place = f"epoch {trainer.epoch + 1}"
         for record in trainer.epochs():
-            if not math.isfinite(record.monitored):
-                place = f"epoch {record.epoch}"
-                raise UserError(
-                    f"The validation score is {record.monitored}: the run diverged. Lower the learning rate."
-                )
-            epoch_s.append(record.wall_s)
-            place = f"epoch {record.epoch + 1}"
+            self._note(trainer, record)
+            self._save(trainer, record)
+            self.place = f"epoch {trainer.epoch + 1}"
             on_epoch(record)
-            if record.epoch == trainer.best_epoch:
-                metrics = split_metrics(trainer.benchmark, "val", record.val, trial.reference)
-        place = "test"
+        self.place = "test"
         if trial.test:
-            metrics |= split_metrics(trainer.benchmark, "test", trainer.test(), trial.reference)
-        metrics["epoch_s"] = statistics.median(epoch_s)
-        return TrialResult(trial.id, "finished", trainer.best, metrics, trainer.epoch, time.perf_counter() - start)
-    except Exception as error:  # whatever goes wrong in a trial is its result
-        reason = f"{place}: {_reason(error)}"
-        seconds = time.perf_counter() - start
+            self.metrics |= split_metrics(trainer.benchmark, "test", trainer.test(), trial.reference)
+        self.metrics["epoch_s"] = statistics.median(self.epoch_s)
+        notes = tuple(self.warnings)
         return TrialResult(
-            trial.id, "failed", epochs=len(epoch_s), seconds=seconds, reason=reason, details=traceback.format_exc()
+            trial.id, "finished", trainer.best, self.metrics, trainer.epoch, self.seconds, warnings=notes
         )
-    finally:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # a reused worker shares its GPU with others
+
+    def failed(self, error: Exception) -> TrialResult:
+        return TrialResult(
+            self.trial.id,
+            "failed",
+            epochs=len(self.epoch_s),
+            seconds=self.seconds,
+            reason=f"{self.place}: {_reason(error)}",
+            details="".join(traceback.format_exception(error)),
+            warnings=tuple(self.warnings),
+        )
+
+    def _note(self, trainer: Trainer, record: EpochRecord) -> None:
+        if not math.isfinite(record.monitored):
+            self.place = f"epoch {record.epoch}"
+            pairs = zip(trainer.benchmark.task_names, record.val.losses, strict=True)
+            bad = [task for task, loss in pairs if not math.isfinite(loss)]
+            of = f" (tasks: {', '.join(bad)})" if bad else ""
+            raise UserError(f"The validation score is {record.monitored}{of}: it diverged. Lower the learning rate.")
+        self.epoch_s.append(record.wall_s)
+        if record.epoch == trainer.best_epoch:
+            self.metrics = split_metrics(trainer.benchmark, "val", record.val, self.trial.reference)
+
+    def _save(self, trainer: Trainer, record: EpochRecord) -> None:
+        """A disk that takes no checkpoint does not stop the training; a kill then costs more than one epoch."""
+        if self.checkpoints is None:
+            return
+        ours = {"metrics": self.metrics, "epoch_s": self.epoch_s, "seconds": self.seconds, "record": asdict(record)}
+        try:
+            self.checkpoints.save(record.epoch, {"trainer": trainer.state_dict(), **ours})
+        except OSError as error:
+            warnings.warn(CheckpointWarning(f"No checkpoint can be written: {error}."), stacklevel=2)
+
+    def _resume(self, trainer: Trainer) -> EpochRecord | None:
+        """Go on from the newest checkpoint; returns its epoch's record, which the driver may not have heard of."""
+        if self.checkpoints is None:
+            return None
+        state, record = self.checkpoints.load(), None
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            self.metrics, self.epoch_s, self._before_s = state["metrics"], state["epoch_s"], state["seconds"]
+            record = EpochRecord.from_dict(state["record"])
+        self.place = f"epoch {trainer.epoch + 1}"
+        if self.checkpoints.attempt(trainer.epoch) > ATTEMPTS:
+            raise UserError(
+                f"The trial's process died {ATTEMPTS} times in this epoch, most likely for want of memory. Lower "
+                "`training.batch_size`, or run fewer trials at once by a larger share of CPU or GPU in `resources`."
+            )
+        return record
 
 
 def build_trainer(trial: Trial, device: str) -> Trainer:
@@ -139,25 +211,6 @@ def build_trainer(trial: Trial, device: str) -> Trainer:
         monitor=_monitor(benchmark, trial),
         device=device,
     )
-
-
-def split_metrics(
-    benchmark: Benchmark, split: str, evaluation: Evaluation, reference: Mapping[str, Metrics]
-) -> Metrics:
-    """Every metric and task loss by `split/task/metric`; with a reference Delta m, its median and the changes too."""
-    named = {f"{split}/{key}": value for key, value in evaluation.metrics.items()}
-    named |= {f"{split}/{task}/loss": loss for task, loss in zip(benchmark.task_names, evaluation.losses, strict=True)}
-    if split in reference:
-        changes = changes_against(benchmark, evaluation.metrics, reference[split])
-        named |= {f"{split}/delta_m": delta_m(changes), f"{split}/median_change": median_change(changes)}
-        named |= {f"{split}/{key}_change": change for key, change in changes.items()}
-    return named
-
-
-def changes_against(benchmark: Benchmark, metrics: Metrics, reference: Metrics) -> Metrics:
-    """Relative change in percent per `task/metric`."""
-    directions = {key: metric.higher_is_better for key, metric in benchmark.metrics().items()}
-    return relative_changes(metrics, reference, directions)
 
 
 def _monitor(benchmark: Benchmark, trial: Trial) -> Monitor:
@@ -178,6 +231,24 @@ def _benchmark(section: str) -> Benchmark:
     benchmark = build_benchmark(parsed.name, **parsed.options)
     benchmark.prepare()
     return benchmark
+
+
+@contextmanager
+def _collected(notes: list[str]) -> Iterator[None]:
+    """Collect what solvers and checkpoints warn of, the first `_MOST_WARNINGS`; other warnings go their usual way."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, (SolverWarning, CheckpointWarning)):
+                usual(message, category, *where, **more)
+            elif len(notes) < _MOST_WARNINGS and str(message) not in notes:
+                notes.append(str(message))
+
+        for category in (SolverWarning, CheckpointWarning):
+            warnings.simplefilter("default", category)
+        warnings.showwarning = note
+        yield
 
 
 def _reason(error: BaseException) -> str:

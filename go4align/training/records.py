@@ -1,6 +1,8 @@
 """What a run tells about itself: one record per epoch, plain numbers only, so that it can travel and be stored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -58,6 +60,11 @@ class EpochRecord:
     val: Evaluation
     monitored: float
     best: float
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Undo `dataclasses.asdict`."""
+        return cls(**{**data, "train": StepSummary(**data["train"]), "val": Evaluation(**data["val"])})
 
 
 class StepRecorder:

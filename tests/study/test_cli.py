@@ -142,7 +142,7 @@ def test_ls_lists_studies(store: str, command: Run) -> None:
 def test_a_study_that_exists_is_not_run_over(store: str, command: Run) -> None:
     code, _, err = command("run", "toy", "--tracking-uri", store)
     assert code == 2
-    assert "'toy' is in the tracking store already" in err and "--again" in err
+    assert "'toy' exists already" in err and "study resume toy" in err and "--again" in err
 
 
 def test_again_runs_it_anew_with_the_reference_it_has(store: str, elsewhere: Path) -> None:

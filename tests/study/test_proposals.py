@@ -25,7 +25,8 @@ def proposals(folder: Path, **sections: Any) -> OptunaProposals:
 
 def told(folder: Path, method: str) -> list[optuna.trial.FrozenTrial]:
     storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
-    return optuna.load_study(study_name=method, storage=storage).trials
+    [name] = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{method}@")]
+    return optuna.load_study(study_name=name, storage=storage).trials
 
 
 def finish(source: OptunaProposals, trial: Trial, score: float = 1.0) -> None:

@@ -99,17 +99,24 @@ class KillWorker:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_a_failed_trial_and_the_others_go_on(tracker: MemoryTracker, tmp_path: Path) -> None:
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(tracker: MemoryTracker, tmp_path: Path) -> None:
     long = StudyFile.model_validate({**GOOD, "training": {**GOOD["training"], "epochs": 300}})
-    proposals = fixed(*[long.configuration("ls")] * 4)
+    killer = KillWorker()
     results = run_trials(
-        proposals, resources=Resources(), listeners=[tracker, KillWorker()], folder=tmp_path, stage="final"
+        fixed(*[long.configuration("ls")] * 4),
+        resources=Resources(),
+        listeners=[tracker, killer],
+        folder=tmp_path,
+        stage="final",
     )
-    statuses = Counter(result.status for result in results)
-    assert statuses["failed"] >= 1
-    assert statuses["failed"] + statuses["finished"] == len(tracker.results) == 4
-    failed = [result for result in results if result.status == "failed"]
-    assert all(result.reason and "\n" not in result.reason for result in failed)
+    assert killer.killed
+    assert {result.status for result in results} == {"finished"}
+    assert len(results) == len(tracker.results) == 4
+    for records in tracker.records.values():
+        assert [record.epoch for record in records] == list(range(1, 301))
+    scores = {tracker.results[trial].score for trial in tracker.results}
+    assert len(scores) == 1  # the same configuration and seed: killed or not makes no difference
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_a_failing_trial_is_told_with_its_reason(tracker: MemoryTracker, tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Proposed trials, run by Ray Tune in reused workers."""
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from go4align.training import Checkpoints, EpochRecord
+from study.config import Resources, Scheduler
+from study.history import History
+from study.proposals import Proposals
+from study.trial import Trial, TrialResult, run_trial
+from study.tuning.asha import MethodwiseASHA
+from study.tuning.connection import check_resources
+from study.tuning.driver import Driver, DriverOnly, Listener
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the session, which closes tracker and cluster
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # Tune's own snapshots: a study is resumed from Optuna's and our journals
+}
+
+_RESTARTS = 20
+"""How often Tune starts a trial again whose worker or node died. `study.trial.ATTEMPTS` ends it long before that, but
+for one that gets further every time, or whose worker cannot even start."""
+
+logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost worker's traceback: listeners are told
+
+for _key, _value in _SETTINGS.items():
+    os.environ.setdefault(_key, _value)  # Ray reads them when it is used
+
+
+def run_trials(
+    proposals: Proposals,
+    *,
+    resources: Resources,
+    listeners: Sequence[Listener],
+    folder: Path,
+    stage: str,
+    scheduler: Scheduler | None = None,
+    history: History | None = None,
+) -> list[TrialResult]:
+    """Run all proposed trials on the connected cluster; returns their results in the order they ended.
+
+    A trial whose process or node dies goes on elsewhere from its last checkpoint, as does one of an earlier sitting.
+
+    Args:
+        proposals: what to run.
+        resources: of one trial.
+        listeners: told of everything.
+        folder: of this run of the study, for checkpoints; with several nodes on storage that all of them share.
+        stage: names Tune's own folder, which is of no use afterwards and removed.
+        scheduler: stops weak trials; default none.
+        history: of this stage.
+
+    Raises:
+        UserError: no node can ever hold one trial.
+    """
+    slots = check_resources(resources)
+    history = history or History()
+    asha = MethodwiseASHA(scheduler, history) if scheduler and scheduler.name == "asha" else None
+    checkpoints, scratch = folder / "checkpoints", folder / "ray"
+    for earlier in checkpoints.glob("*"):
+        Checkpoints(earlier).forgive()
+    driver = Driver(proposals, listeners, history, checkpoints, asha.stopped if asha else frozenset())
+    tuner = tune.Tuner(
+        tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune_config=tune.TuneConfig(
+            metric="score",
+            mode="min",
+            search_alg=_Searcher(driver),
+            scheduler=asha or FIFOScheduler(),
+            num_samples=proposals.total,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=stage,
+            storage_path=str(scratch),
+            callbacks=[driver],
+            failure_config=tune.FailureConfig(max_failures=_RESTARTS),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return driver.results
+
+
+def _train(config: dict[str, Any]) -> None:
+    """Runs in a worker. Epochs are reported one by one, and the result in a report of its own: Ray does not pass a
+    trial's last report to its searcher, and a scheduler may stop a trial at any report."""
+    trial: Trial = config["trial"]
+    checkpoints = Checkpoints(Path(config["checkpoints"]) / trial.id)
+
+    def report(record: EpochRecord) -> None:
+        tune.report({"epoch": record.epoch, "score": record.best, "record": record})
+
+    result = run_trial(trial, report, checkpoints=checkpoints)
+    tune.report({"epoch": result.epochs, "score": result.score, "result": result})
+
+
+class _Searcher(DriverOnly, Searcher):
+    """Proposals as a Tune searcher. Results reach the proposals through `Driver`, which hears of every one."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(metric="score", mode="min")
+        self._driver = driver
+
+    def suggest(self, trial_id: str) -> Any:
+        trial = self._driver.next()
+        return {"trial": trial, "checkpoints": str(self._driver.checkpoints)} if trial else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: see `Driver`."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the proposals keep their state in Optuna's storage."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the proposals keep their state in Optuna's storage."""

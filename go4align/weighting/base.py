@@ -53,6 +53,8 @@ class Weighting(nn.Module, ABC):
     """Whether a negative loss is an error (zero is always accepted)."""
     needs_gradients: bool = False
     """Whether `shared_parameters` must be given."""
+    uses_representation: bool = False
+    """Whether `representation` should be given, by whoever knows it."""
     depends_on_order: bool = False
     """Whether tasks in another order get other weights: the method draws numbers for positions, or names a task."""
 
@@ -92,7 +94,8 @@ class Weighting(nn.Module, ABC):
             losses: [M], attached to the graph.
             shared_parameters: the parameters that all tasks share (loss-oriented methods do not look at them).
             representation: a tensor, or several, through which alone the losses depend on the shared parameters.
-                Methods that compare gradients are several times faster with it; the others do not look at it.
+                Methods that compare gradients then pass through each head once and never keep all gradients; the others
+                do not look at it.
 
         Raises:
             UserError: a wrong shape, or a loss that is not finite (or negative where the method needs positive ones);

@@ -33,7 +33,8 @@ class GradientWeighting(Weighting):
         heads: "weighted" or "sum", what the task heads get.
         gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
             memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass
-            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so.
+            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so;
+            the training loop gives it with "layerwise" alone.
         max_norm: the combined gradient of the shared parameters is scaled down to this norm if it is longer (as
             `torch.nn.utils.clip_grad_norm_` does); 0 leaves it as it is. The heads' gradients are not scaled.
         task_names: M names for error messages.
@@ -55,7 +56,7 @@ class GradientWeighting(Weighting):
         super().__init__(n_tasks, task_names=task_names)
         self.heads, self.gramian, self.max_norm = heads, gramian, real_number("max_norm", max_norm)
         self._weighted_heads = choice("heads", heads, HEADS)
-        self._layerwise = choice("gramian", gramian, GRAMIANS)
+        self._layerwise = self.uses_representation = choice("gramian", gramian, GRAMIANS)
         self._scratch: list[Tensor] = []
 
     def weigh(
@@ -158,5 +159,6 @@ def _check_representation(losses: Tensor, parameters: Sequence[Tensor], outputs:
     if any(id(p) in past for p in parameters):
         raise UserError(
             "Every loss must depend on the shared parameters through `representation` alone, found a shared parameter "
-            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out."
+            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out "
+            '(in training: gramian="stored").'
         )

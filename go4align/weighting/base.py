@@ -78,7 +78,10 @@ class Weighting(nn.Module, ABC):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Take one step of the method's own state and return its weights; no `.grad` is touched. See `backward`."""
+        """Take one step of the method's own state and return its weights, unclipped; no `.grad` is touched.
+
+        Arguments and errors are those of `backward`; detached losses will do where no gradients are compared.
+        """
 
     @abstractmethod
     def backward(
@@ -98,8 +101,10 @@ class Weighting(nn.Module, ABC):
                 do not look at it.
 
         Raises:
-            UserError: a wrong shape, or a loss that is not finite (or negative where the method needs positive ones);
-                the state is left as it was.
+            UserError: losses of a wrong shape or dtype, on another device, or without a graph; one that is not finite
+                (or negative where the method needs positive ones); where gradients are compared, no shared parameters,
+                a gradient that is not finite, a representation that the losses pass by, or an operation that cannot be
+                vectorised. The state is left as it was.
         """
 
     def learn(self, losses: Tensor) -> None:

@@ -75,7 +75,7 @@ class GO4Align(LossWeighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """As `Weighting.weigh`."""
+        """As `Weighting.weigh`: the indicator's step, then the grouping's."""
         if isinstance(self.indicator, RiskGuided):
             return super().weigh(losses)
         self._checked(losses)

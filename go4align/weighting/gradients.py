@@ -62,7 +62,7 @@ class GradientWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Take one step of the method's own state and return its weights, before `max_norm`; `.grad` stays as it is."""
+        """As `Weighting.weigh`: the weights are those before `max_norm`."""
         decision = self._decide_checked(losses, list(shared_parameters), representation)
         return StepRecord(decision.weights.to(losses, copy=True))
 
@@ -73,11 +73,7 @@ class GradientWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """As `Weighting.backward`.
-
-        Raises:
-            UserError: further, no shared parameters, or a task's gradient that is not finite.
-        """
+        """As `Weighting.backward`: the record's weights are those after `max_norm`."""
         parameters = list(shared_parameters)
         decision = self._decide_checked(losses, parameters, representation)
         weights = decision.weights.to(losses, copy=True)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align import Weighting, build_weighting
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 
 WIDTHS = (256, 640, 640, 640, 64)
 GRAMIAN_METHODS = ("mgda", "pcgrad", "cagrad", "imtl_g", "nash_mtl")
@@ -131,7 +131,7 @@ def least_solve(method: str, n_tasks: int, rounds: int) -> float:
     rows += 2 * torch.randn(n_tasks, 1, generator=random).sign() * torch.randn(60, generator=random)
     rows *= 10 ** (6 * torch.rand(n_tasks, 1, generator=random, dtype=torch.float64) - 3)
     gramian, weighting = (rows @ rows.T).numpy(), build_weighting(method, n_tasks)
-    assert isinstance(weighting, GradientWeighting)
+    assert isinstance(weighting, GramianWeighting)
     least = float("inf")
     for _ in range(rounds + 1):
         start = time.process_time()

@@ -89,9 +89,14 @@ class ToyModel(MultiTaskModel):
         self.trunk = nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.heads = nn.Linear(width, n_tasks)
 
-    def forward(self, batch: ToyBatch) -> Tensor:
-        """Predictions [B, M]."""
-        predictions: Tensor = self.heads(self.trunk(batch.inputs))
+    def encode(self, batch: ToyBatch) -> Tensor:
+        """Hidden units [B, width]."""
+        hidden: Tensor = self.trunk(batch.inputs)
+        return hidden
+
+    def decode(self, representation: Tensor) -> Tensor:
+        """Predictions [B, M] from hidden units [B, width]."""
+        predictions: Tensor = self.heads(representation)
         return predictions
 
     def shared_parameters(self) -> list[nn.Parameter]:

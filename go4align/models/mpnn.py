@@ -87,8 +87,8 @@ class MPNN(MultiTaskModel):
         heads = set(self.heads.parameters())
         return [parameter for parameter in self.parameters() if parameter not in heads]
 
-    def forward(self, molecules: Molecules) -> Tensor:
-        """[B, M], in the order of the batch."""
+    def encode(self, molecules: Molecules) -> Tensor:
+        """A vector per molecule [B, dim], in the order of the batch."""
         pairs, kernel = self.pairs_and_kernel(molecules)
         state = F.relu(self.lin0(molecules.atoms))
         for _ in range(self.rounds):
@@ -96,7 +96,11 @@ class MPNN(MultiTaskModel):
             state = self.gru(F.relu(message), state)
         n_molecules, largest = sum(count for count, _ in molecules.groups), molecules.groups[-1][1]
         pooled = self.set2set(state, molecules.slot, n_molecules, largest)
-        out: Tensor = self.heads(F.relu(self.lin1(pooled)))
+        return F.relu(self.lin1(pooled))
+
+    def decode(self, representation: Tensor) -> Tensor:
+        """One number per molecule and task, [B, M], from vectors [B, dim]."""
+        out: Tensor = self.heads(representation)
         return out
 
     def pairs_and_kernel(self, molecules: Molecules) -> tuple[Tensor, Tensor]:

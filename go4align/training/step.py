@@ -18,8 +18,10 @@ def train_step(
 ) -> tuple[Tensor, StepRecord]:
     """Take one step on `batch`; returns the detached losses [M] before the step and the weighting's record."""
     optimizer.zero_grad()
-    losses = benchmark.losses(model(batch), batch)
-    record = weighting.backward(losses, shared_parameters=shared_parameters)
+    representation = model.encode(batch)
+    losses = benchmark.losses(model.decode(representation), batch)
+    told = representation if weighting.uses_representation else None
+    record = weighting.backward(losses, shared_parameters=shared_parameters, representation=told)
     optimizer.step()
     if weighting.needs_losses_after:
         with no_grad():

@@ -53,6 +53,8 @@ class Weighting(nn.Module, ABC):
     """Whether a negative loss is an error (zero is always accepted)."""
     needs_gradients: bool = False
     """Whether `shared_parameters` must be given."""
+    uses_representation: bool = False
+    """Whether `representation` should be given, by whoever knows it."""
     depends_on_order: bool = False
     """Whether tasks in another order get other weights: the method draws numbers for positions, or names a task."""
 
@@ -76,7 +78,10 @@ class Weighting(nn.Module, ABC):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Take one step of the method's own state and return its weights; no `.grad` is touched. See `backward`."""
+        """Take one step of the method's own state and return its weights, unclipped; no `.grad` is touched.
+
+        Arguments and errors are those of `backward`; detached losses will do where no gradients are compared.
+        """
 
     @abstractmethod
     def backward(
@@ -92,11 +97,14 @@ class Weighting(nn.Module, ABC):
             losses: [M], attached to the graph.
             shared_parameters: the parameters that all tasks share (loss-oriented methods do not look at them).
             representation: a tensor, or several, through which alone the losses depend on the shared parameters.
-                Methods that compare gradients are several times faster with it; the others do not look at it.
+                Methods that compare gradients then pass through each head once and never keep all gradients; the others
+                do not look at it.
 
         Raises:
-            UserError: a wrong shape, or a loss that is not finite (or negative where the method needs positive ones);
-                the state is left as it was.
+            UserError: losses of a wrong shape or dtype, on another device, or without a graph; one that is not finite
+                (or negative where the method needs positive ones); where gradients are compared, no shared parameters,
+                a gradient that is not finite, a representation that the losses pass by, or an operation that cannot be
+                vectorised. The state is left as it was.
         """
 
     def learn(self, losses: Tensor) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy
 
 from go4align.checks import choice, real_number
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 from go4align.weighting.mgda import minimum_norm_point
 from go4align.weighting.solver_tools import (
     EPSILON,
@@ -25,7 +25,7 @@ SCALES = {"official": True, "none": False}
 TOLERANCE = 1e-8
 
 
-class CAGrad(GradientWeighting):
+class CAGrad(GramianWeighting):
     r"""CAGrad: the step d near the mean gradient g_0 that helps the worst-off task most (Liu et al., Eq. 3-4).
 
     max_d min_m <g_m, d> subject to |d - g_0| <= c |g_0|. Its dual is the minimum over the simplex of
@@ -43,7 +43,7 @@ class CAGrad(GradientWeighting):
         max_norm: the norm that the shared parameters' gradient is clipped to; 0 (default) for none, as Nash-MTL's
             code; FAMO's code clips to 1.
         heads: what the task heads get: "weighted" or "sum" (default, as official).
-        gramian: "stored" (default) or "layerwise", see `GradientWeighting`.
+        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

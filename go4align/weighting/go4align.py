@@ -75,7 +75,7 @@ class GO4Align(LossWeighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """As `Weighting.weigh`."""
+        """As `Weighting.weigh`: the indicator's step, then the grouping's."""
         if isinstance(self.indicator, RiskGuided):
             return super().weigh(losses)
         self._checked(losses)
@@ -135,5 +135,6 @@ def _indicator(
         raise unknown_name("indicator", name, ("risk_guided", *PLAIN_METHODS))
     method = build(PLAIN_METHODS, name, owner.n_tasks, {**(options or {}), "task_names": owner.task_names})
     owner.needs_positive_losses, owner.needs_losses_after = method.needs_positive_losses, method.needs_losses_after
-    owner.needs_gradients, owner.depends_on_order = method.needs_gradients, method.depends_on_order
+    owner.needs_gradients, owner.uses_representation = method.needs_gradients, method.uses_representation
+    owner.depends_on_order = method.depends_on_order
     return method

@@ -1,15 +1,14 @@
 """GradDrop: gradient sign dropout (Chen et al., "Just Pick a Sign", NeurIPS 2020)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from go4align.randomness import Draws
-from go4align.weighting.gradients import GradientWeighting
-from go4align.weighting.solver_tools import Matrix, Vector
-from go4align.weighting.task_gradients import StoredGradients, TaskGradients
+from go4align.weighting.gradients import Decision, GradientWeighting
+from go4align.weighting.task_gradients import StoredGradients
 
 COLUMNS = 1 << 14
 """Entries per task that are worked on at a time: temporaries stay in the processor's cache."""
@@ -34,8 +33,6 @@ class GradDrop(GradientWeighting):
         task_names: M names for error messages.
     """
 
-    _needs_jacobian = True
-
     def __init__(
         self,
         n_tasks: int,
@@ -48,17 +45,14 @@ class GradDrop(GradientWeighting):
         super().__init__(n_tasks, heads=heads, max_norm=max_norm, task_names=task_names)
         self.draws = Draws(seed)
 
-    def _decide(self, gradients: TaskGradients) -> tuple[Tensor, list[Tensor] | None]:
-        assert isinstance(gradients, StoredGradients)
+    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+        gradients = StoredGradients(losses, parameters, self._scratch)
         jacobian = gradients.jacobian
         squares = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64).square()
         self._check_finite(squares.cpu().numpy())
         noise = torch.rand(jacobian.shape[1], generator=self.draws.generator(), dtype=jacobian.dtype)
         dropped, kept = sign_dropout(jacobian, noise.to(jacobian))
-        return torch.where(squares > 0, kept / squares, 0.0).cpu(), gradients.parts(dropped)
-
-    def _solve(self, gramian: Matrix) -> Vector:
-        raise NotImplementedError("GradDrop needs more than the Gramian")
+        return Decision(torch.where(squares > 0, kept / squares, 0.0).cpu(), lambda _: gradients.parts(dropped))
 
     def _extra_state(self) -> dict[str, Any]:
         return self.draws.state()

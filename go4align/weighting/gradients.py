@@ -1,9 +1,9 @@
-"""`GradientWeighting`: methods that choose weights from the tasks' gradients of the shared parameters."""
+"""`GradientWeighting`: methods that make a step of the tasks' gradients of the shared parameters."""
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,50 +12,47 @@ from go4align.checks import choice, real_number
 from go4align.errors import UserError
 from go4align.weighting.base import Representation, StepRecord, Weighting, detached
 from go4align.weighting.graph import leaves
-from go4align.weighting.solver_tools import Matrix, Vector
-from go4align.weighting.task_gradients import BatchedGradients, StoredGradients, TaskGradients
+from go4align.weighting.solver_tools import Vector
 
 HEADS = {"weighted": True, "sum": False}
 """Whether parameters that are not shared get the weighted sum of the losses' gradients, or the plain sum."""
-GRAMIANS = {"stored": False, "layerwise": True}
-"""Whether the Gramian is computed without keeping the tasks' gradients."""
+
+
+class Decision(NamedTuple):
+    """What a method makes of the tasks' gradients.
+
+    Attributes:
+        weights: [M] float64, for the record and the task heads.
+        combined: the step, one tensor per shared parameter, given the weights [M] in the losses' dtype.
+    """
+
+    weights: Tensor
+    combined: Callable[[Tensor], list[Tensor]]
 
 
 class GradientWeighting(Weighting):
-    r"""A method that combines the tasks' gradients g_m of the shared parameters. A subclass writes `_solve`.
+    r"""A method that combines the tasks' gradients g_m of the shared parameters. A subclass writes `_decide`.
 
-    A step takes each task's gradient once, their Gramian G[i, j] = <g_i, g_j>, weights w from it on the host in
-    float64, and puts sum(w_m g_m) into the shared parameters' `.grad`. All other parameters (the task heads) get the
-    gradient of sum(w_m L_m) or of sum(L_m). Losses of any sign will do; their values are not looked at.
+    A step takes each task's gradient once, and puts what the method makes of them, usually sum(w_m g_m), into the
+    shared parameters' `.grad`. All other parameters (the task heads) get the gradient of sum(w_m L_m) or of sum(L_m).
+    Losses of any sign will do; their values are not looked at.
 
     Args:
         n_tasks: number of tasks M.
         heads: "weighted" or "sum", what the task heads get.
-        gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
-            memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass
-            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so.
         max_norm: the combined gradient of the shared parameters is scaled down to this norm if it is longer (as
             `torch.nn.utils.clip_grad_norm_` does); 0 leaves it as it is. The heads' gradients are not scaled.
         task_names: M names for error messages.
     """
 
     needs_gradients = True
-    _needs_jacobian = False
-    """Whether the method needs every entry of the tasks' gradients, not only their Gramian."""
 
     def __init__(
-        self,
-        n_tasks: int,
-        *,
-        heads: str,
-        gramian: str = "stored",
-        max_norm: float = 0.0,
-        task_names: Iterable[str] | None = None,
+        self, n_tasks: int, *, heads: str, max_norm: float = 0.0, task_names: Iterable[str] | None = None
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self.heads, self.gramian, self.max_norm = heads, gramian, real_number("max_norm", max_norm)
+        self.heads, self.max_norm = heads, real_number("max_norm", max_norm)
         self._weighted_heads = choice("heads", heads, HEADS)
-        self._layerwise = choice("gramian", gramian, GRAMIANS)
         self._scratch: list[Tensor] = []
 
     def weigh(
@@ -65,11 +62,9 @@ class GradientWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Take one step of the method's own state and return its weights, before `max_norm`; `.grad` stays as it is."""
-        gradients = self._gradients(losses, list(shared_parameters), representation)
-        weights, _ = self._decide(gradients)
-        self.step += 1
-        return StepRecord(weights.to(losses, copy=True))
+        """As `Weighting.weigh`: the weights are those before `max_norm`."""
+        decision = self._decide_checked(losses, list(shared_parameters), representation)
+        return StepRecord(decision.weights.to(losses, copy=True))
 
     def backward(
         self,
@@ -78,29 +73,23 @@ class GradientWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """As `Weighting.backward`.
-
-        Raises:
-            UserError: further, no shared parameters, or a task's gradient that is not finite.
-        """
-        gradients = self._gradients(losses, list(shared_parameters), representation)
-        decided, combined = self._decide(gradients)
-        self.step += 1
-        weights = decided.to(losses, copy=True)
-        if combined is None:
-            combined = gradients.combined(weights)
+        """As `Weighting.backward`: the record's weights are those after `max_norm`."""
+        parameters = list(shared_parameters)
+        decision = self._decide_checked(losses, parameters, representation)
+        weights = decision.weights.to(losses, copy=True)
+        combined = decision.combined(weights)
         factor = self._clip(combined)
-        for parameter, gradient in zip(gradients.parameters, combined, strict=True):
+        for parameter, gradient in zip(parameters, combined, strict=True):
             if factor < 1.0:
                 gradient *= factor
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         heads = weights if self._weighted_heads else torch.ones_like(weights)
-        self._backward_heads(gradients, heads)
+        _backward_heads(losses, parameters, heads)
         return StepRecord(weights * factor, head_weights=heads)
 
-    def _gradients(
-        self, losses: Tensor, parameters: list[nn.Parameter], representation: Representation | None
-    ) -> TaskGradients:
+    def _decide_checked(
+        self, losses: Tensor, parameters: Sequence[Tensor], representation: Representation | None
+    ) -> Decision:
         self._checked(losses)
         if not losses.requires_grad:
             raise detached()
@@ -112,19 +101,16 @@ class GradientWeighting(Weighting):
         outputs = (representation,) if isinstance(representation, Tensor) else tuple(representation or ())
         if outputs:
             _check_representation(losses, parameters, outputs)
-        if (self._layerwise or outputs) and not self._needs_jacobian:
-            return BatchedGradients(losses, parameters, outputs)
-        return StoredGradients(losses, parameters, self._scratch)
-
-    def _decide(self, gradients: TaskGradients) -> tuple[Tensor, list[Tensor] | None]:
-        """Weights [M] float64 on the host, and the combined gradient where it is not their weighted sum."""
-        gramian = gradients.gramian()
-        self._check_finite(gramian.diagonal())
-        return torch.from_numpy(self._solve(gramian)), None
+        decision = self._decide(losses, parameters, outputs)
+        self.step += 1
+        return decision
 
     @abstractmethod
-    def _solve(self, gramian: Matrix) -> Vector:
-        """Weights [M] from the Gramian [M, M], finite; a task's gradient may be zero."""
+    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+        """Take the gradients of losses [M] and make one step of the method's own state, unless one is not finite.
+
+        The graph is kept. The representation is empty, or all that the losses depend on the parameters through.
+        """
 
     def _check_finite(self, squares: Vector) -> None:
         for task, square in enumerate(squares.tolist()):
@@ -144,11 +130,12 @@ class GradientWeighting(Weighting):
         norm = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in combined]).norm()
         return min(1.0, self.max_norm / (float(norm) + 1e-6))
 
-    def _backward_heads(self, gradients: TaskGradients, weights: Tensor) -> None:
-        shared = {id(p) for p in gradients.parameters}
-        others = [leaf for leaf in leaves([gradients.losses]) if id(leaf) not in shared]
-        if others:
-            torch.autograd.backward([gradients.losses], [weights], inputs=others)
+
+def _backward_heads(losses: Tensor, parameters: Sequence[Tensor], weights: Tensor) -> None:
+    shared = {id(p) for p in parameters}
+    others = [leaf for leaf in leaves([losses]) if id(leaf) not in shared]
+    if others:
+        torch.autograd.backward([losses], [weights], inputs=others)
 
 
 def _check_representation(losses: Tensor, parameters: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
@@ -158,5 +145,6 @@ def _check_representation(losses: Tensor, parameters: Sequence[Tensor], outputs:
     if any(id(p) in past for p in parameters):
         raise UserError(
             "Every loss must depend on the shared parameters through `representation` alone, found a shared parameter "
-            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out."
+            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out "
+            '(in training: gramian="stored").'
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy
 
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 from go4align.weighting.solver_tools import Matrix, Vector, spread, unit_rows, warn_unsolved
 
 RANK = 1e-12
@@ -12,7 +12,7 @@ RANK = 1e-12
 TOLERANCE = 1e-6
 
 
-class IMTLG(GradientWeighting):
+class IMTLG(GramianWeighting):
     r"""IMTL-G: the combination, of sum 1, whose projections on all tasks' gradients are equal (Liu et al., Eq. 5-6).
 
     <g, g_m> / |g_m| is the same for every m, with g = sum(w_m g_m) and sum(w) = 1; weights may be negative. With
@@ -26,7 +26,7 @@ class IMTLG(GradientWeighting):
     Args:
         n_tasks: number of tasks M.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GradientWeighting`.
+        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

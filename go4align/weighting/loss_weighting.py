@@ -18,16 +18,7 @@ class LossWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Take one step of the method's own state and return the weights, without any backward pass.
-
-        Args:
-            losses: [M]; no gradient flows through the weights.
-            shared_parameters: not looked at.
-            representation: not looked at.
-
-        Raises:
-            UserError: as `backward`.
-        """
+        """As `Weighting.weigh`, without any backward pass."""
         checked = self._checked(losses)
         record = self._weigh(checked)
         self.step += 1
@@ -40,7 +31,7 @@ class LossWeighting(Weighting):
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
     ) -> StepRecord:
-        """Fill `.grad` with the gradient of sum(weights * losses), the weights held fixed; see `Weighting`."""
+        """As `Weighting.backward`: the gradient of sum(weights * losses), the weights held fixed."""
         if not losses.requires_grad:
             raise detached()
         record = self.weigh(losses, shared_parameters=shared_parameters, representation=representation)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy
 
 from go4align.checks import choice
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 from go4align.weighting.solver_tools import (
     EPSILON,
     Matrix,
@@ -20,7 +20,7 @@ SCALES = {"tasks": True, "none": False}
 TOLERANCE = 1e-6
 
 
-class MGDA(GradientWeighting):
+class MGDA(GramianWeighting):
     r"""MGDA: the convex combination of the tasks' gradients with the least norm (Sener and Koltun, Eq. 3).
 
     min |sum_m w_m g_m|^2 over w >= 0, sum(w) = 1. No task gets worse along it; where it is zero (also where one task's
@@ -35,7 +35,7 @@ class MGDA(GradientWeighting):
         scale: "tasks" (default) multiplies the weights by M, as the official code does, to match the sum of M losses;
             "none" is Eq. 3 as printed.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GradientWeighting`.
+        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

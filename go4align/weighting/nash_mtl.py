@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from go4align.checks import whole_number
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 from go4align.weighting.solver_tools import EPSILON, Matrix, Vector, root, spread, unit_rows, warn_unsolved
 from go4align.weighting.task_gradients import TaskGradients
 
@@ -18,7 +18,7 @@ RIDGE = 1e-6
 """Added to the cosines' diagonal where there is no solution without."""
 
 
-class NashMTL(GradientWeighting):
+class NashMTL(GramianWeighting):
     r"""Nash-MTL: weights a > 0 with a_m (G a)_m = 1 for every task, G the Gramian (Navon et al., Claim 3.1 and Eq. 3).
 
     They are the minimiser of the convex a' G a / 2 - sum(log a), which damped Newton steps on unit rows find to
@@ -37,7 +37,7 @@ class NashMTL(GradientWeighting):
             exact solution of M >= 2 tasks exceeds (it is sqrt(M)); 0 for none. `weigh` and the heads' weights are
             unclipped.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GradientWeighting`.
+        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 
@@ -57,10 +57,10 @@ class NashMTL(GradientWeighting):
         self.update_every = whole_number("update_every", update_every, 1)
         self.register_buffer("latest", torch.zeros(n_tasks, dtype=torch.float64))
 
-    def _decide(self, gradients: TaskGradients) -> tuple[Tensor, list[Tensor] | None]:
+    def _weights(self, gradients: TaskGradients) -> Tensor:
         if self.step % self.update_every == 0:
-            self.latest.copy_(super()._decide(gradients)[0])
-        return self.latest, None
+            self.latest.copy_(super()._weights(gradients))
+        return self.latest
 
     def _solve(self, gramian: Matrix) -> Vector:
         rows = unit_rows(gramian)

@@ -7,11 +7,11 @@ import numpy
 import torch
 
 from go4align.randomness import Draws
-from go4align.weighting.gradients import GradientWeighting
+from go4align.weighting.gramian_weighting import GramianWeighting
 from go4align.weighting.solver_tools import Matrix, Vector
 
 
-class PCGrad(GradientWeighting):
+class PCGrad(GramianWeighting):
     r"""PCGrad: each gradient loses its components against the others, one after another in random order (Algorithm 1).
 
     For every task i, over the other tasks j in an order drawn for i: g_i <- g_i - <g_i, g_j> / |g_j|^2 g_j wherever
@@ -24,7 +24,7 @@ class PCGrad(GradientWeighting):
         seed: of the method's own generator; None (default) takes over the state of torch's global one at the first
             step.
         heads: what the task heads get: "weighted" or "sum" (default, as official).
-        gramian: "stored" (default) or "layerwise", see `GradientWeighting`.
+        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

@@ -11,6 +11,7 @@ from go4align import UserError, available_methods, build_weighting
 INDICATORS = [name for name in available_methods() if name != "go4align"]
 each_indicator = pytest.mark.parametrize("indicator", INDICATORS)
 LABELS = [0, 0, 1, 2, 2]
+NEEDS = ("needs_losses_after", "needs_positive_losses", "needs_gradients", "uses_representation", "depends_on_order")
 
 
 def train(weighting: Any, steps: int, start: int = 0, optimizer: Any = None) -> list[torch.Tensor]:
@@ -77,7 +78,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(indicator: str) -> None:
 @each_indicator
 def test_needs_and_learnable_parameters_are_those_of_the_method(indicator: str) -> None:
     weighting, plain = build_weighting("go4align", 3, indicator=indicator), build_weighting(indicator, 3)
-    for need in ("needs_losses_after", "needs_positive_losses", "needs_gradients", "depends_on_order"):
+    for need in NEEDS:
         assert getattr(weighting, need) == getattr(plain, need)
     grouped = [id(p) for group in weighting.parameter_groups() for p in group["params"]]
     assert [id(p) for p in weighting.parameters()] == grouped

@@ -136,6 +136,12 @@ def resume(
     return _final(plan.final, uri, address=address, console=console) if plan.final else best(name, tracking_uri=uri)
 
 
+def resumable(source: str, *, tracking_uri: str | None = None) -> bool:
+    """Whether `resume` has something to go on with here, else `run` begins."""
+    study = load_study(source)
+    return newest_plan(study.name, resolve_uri(tracking_uri or study.tracking_uri)) is not None
+
+
 def _search(session: Session, plan: Plan, lent: LentTrials) -> None:
     """Reference and search, or what is left of them."""
     reference = session.reference()

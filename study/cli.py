@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from go4align.errors import RunFailedError, UserError
+from study.cluster import commands as cluster
 
 if TYPE_CHECKING:
     from study.config import FrozenFile
@@ -209,6 +210,31 @@ def list_studies(tracking_uri: Tracking = None) -> None:
     console.print(tables.studies_table(summaries))
     first = summaries[0].name if summaries else None
     _next(console, tracking_uri, f"study best {first}" if first else "study run qm9-demo")
+
+
+app.command()(cluster.launch)
+app.command()(cluster.attach)
+app.command()(cluster.down)
+app.add_typer(cluster.app, name="cluster")
+
+
+@cluster.app.command(hidden=True)
+def job(
+    source: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    methods: Annotated[str | None, typer.Option()] = None,
+    max_trials: MaxTrials = None,
+    max_hours: MaxHours = None,
+    max_gpu_hours: MaxGpuHours = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """On the head: `study run`, or `study resume` where the study exists already."""
+    from study import api
+
+    limits = (max_trials, max_hours, max_gpu_hours)
+    if api.resumable(source, tracking_uri=tracking_uri):
+        resume(source, False, *limits, address="auto", tracking_uri=tracking_uri)
+    else:
+        run(source, methods, False, *limits, address="auto", tracking_uri=tracking_uri)
 
 
 def _show_best(console: Console, frozen: "FrozenFile", store: str | None) -> None:

@@ -85,12 +85,12 @@ class Sandbox:
             "PYTHONWARNINGS": "ignore",
         }
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
         """`study ARGUMENTS` in a session of its own, its output in `output.txt`."""
         with (self.folder / "output.txt").open("a") as output:
             process = subprocess.Popen(
                 [sys.executable, "-c", "from study.cli import main; main()", *arguments],
-                env=self.environment,
+                env=environment or self.environment,
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

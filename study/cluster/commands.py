@@ -64,7 +64,7 @@ def launch(
     """
     from study import plan
     from study.cluster.files import load_cluster
-    from study.cluster.launcher import Launch, launch_steps
+    from study.cluster.launcher import Launch, check_packages, launch_steps
     from study.cluster.nodes import expected
     from study.cluster.runner import run_steps, show_steps
     from study.cluster.staging import stage
@@ -89,6 +89,7 @@ def launch(
         if dry_run:
             show_steps(steps, _console())
             return
+        check_packages(cluster)
         _say(f"{study.name} on {cluster.config['cluster_name']}: {launched.expected.nodes} nodes")
         with _left_alone(file):
             run_steps(steps, _console(), folder=cluster.path.parent)

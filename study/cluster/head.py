@@ -131,8 +131,11 @@ def _check_storage(tell: Tell) -> None:
 def _ask_every_node(mark: Path) -> list[tuple[str, bool]]:
     @ray.remote(num_cpus=0)
     def sees(path: Path) -> bool:
-        list(path.parent.iterdir())  # makes network storage look again
-        return path.exists()
+        try:
+            list(path.parent.iterdir())  # makes network storage look again
+            return path.exists()
+        except OSError:
+            return False
 
     asked = {}
     for node in ray.nodes():

@@ -6,9 +6,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from go4align.errors import UserError
 from study.cluster.checks import tracking
 from study.cluster.files import ClusterFile, exports
 from study.cluster.nodes import Expected
@@ -72,6 +74,19 @@ class Launch:
     minutes: float
 
 
+def check_packages(cluster: ClusterFile) -> None:
+    """Ray's launcher would end in a traceback.
+
+    Raises:
+        UserError: the package that speaks to this cloud is missing.
+    """
+    extra, package = {"aws": ("aws", "boto3"), "gcp": ("gcp", "googleapiclient")}.get(
+        cluster.provider["type"], ("", "")
+    )
+    if package and find_spec(package) is None:
+        raise UserError(f"To start machines there, install the extra `{extra}`: pip install 'go4align-study[{extra}]'")
+
+
 def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> list[Step]:
     """From nothing, or from a cluster that runs, to a job on its head."""
     file, name = str(cluster.path), launch.study.name
@@ -86,7 +101,9 @@ def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> lis
     steps.append(Step("Start the cluster", up, _V1 if cluster.hosts else {}, remedy=anew))
     if launch.folder:
         target = str(Path(launch.source).parent)
-        steps.append(_on_head(cluster, "Make a folder for the study's files", ["mkdir", "-p", target], again))
+        steps.append(
+            _on_head(cluster, "Make a folder for the study's files", ["mkdir", "-p", target.removeprefix("~/")], again)
+        )
         send = [_ray(), "rsync-up", file, f"{launch.folder}/", f"{target}/"]
         steps.append(Step("Bring the study's files to the head", send, silent=True, remedy=again))
     ready = [

@@ -73,7 +73,7 @@ def run(
     with Session(study, uri, space_hash=digest(space), text=launch.text(), address=address, console=console) as session:
         plan = begin_plan(session.tracker.study_run, uri, study, space, launch)
         _search(session, plan, lent)
-    return best(study.name, tracking_uri=uri)
+    return _best_after_search(study.name, uri)
 
 
 def resume(
@@ -120,7 +120,7 @@ def resume(
         if plan.final:
             return _final(plan.final, uri, address=address, console=console)
         shown.print(f"The search of '{name}' is complete.", markup=False)
-        return best(name, tracking_uri=uri)
+        return _best_after_search(name, uri)
     plan = plan.changed(study=study, space=space, launch=launch, searched=False)
     with Session(
         study,
@@ -133,7 +133,19 @@ def resume(
         changed=bool(changed),
     ) as session:
         _search(session, plan, lent_trials(launch.warm_start, study, space, uri) if launch.warm_start else {})
-    return _final(plan.final, uri, address=address, console=console) if plan.final else best(name, tracking_uri=uri)
+    if plan.final:
+        return _final(plan.final, uri, address=address, console=console)
+    return _best_after_search(name, uri)
+
+
+def _best_after_search(name: str, uri: str) -> FrozenFile:
+    try:
+        return best(name, tracking_uri=uri)
+    except UserError as error:
+        raise RunFailedError(
+            f"The search of '{name}' is complete, but MLflow cannot be asked for its best: {error} "
+            f"When that is mended: study sync {name}, then study best {name}"
+        ) from None
 
 
 def _search(session: Session, plan: Plan, lent: LentTrials) -> None:

@@ -12,6 +12,7 @@ from study.config import Configuration
 from study.history import History
 from study.proposals import Proposals
 from study.trial import Trial, TrialResult
+from study.tuning.connection import NodeWatch
 
 
 class Listener(Protocol):
@@ -45,9 +46,10 @@ class Driver(DriverOnly, tune.Callback):
         history: History,
         checkpoints: Path,
         stopped: Collection[str],
+        watch: NodeWatch,
     ) -> None:
         self._proposals, self._listeners, self.checkpoints = proposals, listeners, checkpoints
-        self._history, self._stopped = history, stopped
+        self._history, self._stopped, self._watch = history, stopped, watch
         self._so_far: dict[str, _SoFar] = {}
         for report in history.reports:
             self._add(report.trial, report.epoch, report.score, report.wall_s)
@@ -70,6 +72,9 @@ class Driver(DriverOnly, tune.Callback):
             else:
                 return trial
         return None
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        self._watch.check()
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         for listener in self._listeners:

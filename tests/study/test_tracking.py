@@ -575,7 +575,7 @@ def test_a_full_disk_is_told_and_mlflow_still_hears(
     assert "No space left on device" in notices[0]
 
 
-def test_a_parent_run_that_someone_deletes_is_made_anew(
+def test_a_parent_run_that_someone_deletes_is_taken_out_of_the_bin(
     tracker: MlflowTracker, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("study.background._FIRST_WAIT_S", 0.01)
@@ -585,7 +585,9 @@ def test_a_parent_run_that_someone_deletes_is_made_anew(
     tracker.artifact("final.csv", "x")
     run_one(tracker, trial_of("b"))
     tracker.close("finished")
-    assert set(runs_of(uri)) == {"study", "a", "b"}
+    runs = runs_of(uri)
+    assert set(runs) == {"study", "a", "b"}
+    assert {runs[trial].data.tags["mlflow.parentRunId"] for trial in "ab"} == {runs["study"].info.run_id}
     assert notices == []
 
 

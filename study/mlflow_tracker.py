@@ -38,12 +38,14 @@ def to_stderr(text: str) -> None:
 def _never_raises(
     method: "Callable[Concatenate[MlflowTracker, _P], None]",
 ) -> "Callable[Concatenate[MlflowTracker, _P], None]":
-    """What goes wrong in tracking is told, once for each cause; it never stops a study."""
+    """What goes wrong in tracking is told, once for each cause, and does not stop a study; a full disk does."""
 
     @wraps(method)
     def guarded(self: "MlflowTracker", /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
+        except JournalError:
+            raise
         except Exception as error:
             self.say_once(f"Tracking failed ({method.__name__}): {type(error).__name__}: {error}")
 
@@ -188,11 +190,13 @@ class MlflowTracker:
         return {"trial_s": trial_s, "gpu_hours": trial_s * session.gpus / 3600}
 
     def _append(self, kind: Kind, trial: str = "", data: dict[str, Any] | None = None) -> None:
+        """Without the journal's knowledge MLflow is told only how it ended."""
         session = self._opened
         try:
             event = session.journal.append(session.study_run, kind, trial, data)
         except JournalError as error:
-            self.say_once(f"The journal cannot be written ({error}). Free some space: MLflow alone keeps the runs now.")
+            if kind != "close" and (data or {}).get("status") != "interrupted":
+                raise
             event = error.event
         session.background.submit(event)
 

@@ -559,20 +559,27 @@ def test_an_event_that_mlflow_refuses_is_skipped_and_kept(
     assert [step for step, _ in points(uri, runs_of(uri)["a"], "score")] == [1, 2, 3]
 
 
-def test_a_full_disk_is_told_and_mlflow_still_hears(
+def test_a_full_disk_is_an_error_and_what_it_lost_can_be_told_again(
     tracker: MlflowTracker, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker.start(trial_of("a"))
+    tracker.log("a", record_of(1))
     with monkeypatch.context() as patch:
         patch.setattr("study.journal.os.write", lambda *_: 0)
-        tracker.log("a", record_of(1))
-        tracker.log("a", record_of(2))
-    tracker.log("a", record_of(3))
+        with pytest.raises(OSError, match="No space left on device"):
+            tracker.log("a", record_of(2))
+        tracker.close("failed")
+    runs = runs_of(uri)
+    assert [step for step, _ in points(uri, runs["a"], "score")] == [1]
+    assert {runs[key].info.status for key in runs} == {"KILLED", "FAILED"}  # none is left running
+    tracker.open(study_of(), resume=True)
+    tracker.start(trial_of("a"))
+    for epoch in (1, 2, 3):
+        tracker.log("a", record_of(epoch))
     tracker.finish("a", result_of("a"))
-    tracker.flush()
+    tracker.close("finished")
     assert [step for step, _ in points(uri, runs_of(uri)["a"], "score")] == [1, 2, 3]
-    assert len(notices) == 1
-    assert "No space left on device" in notices[0]
+    assert notices == []
 
 
 def test_a_parent_run_that_someone_deletes_is_taken_out_of_the_bin(

@@ -12,7 +12,7 @@ from pydantic import Field
 from go4align.errors import UserError
 from study.config import NAME_PATTERN, FrozenFile, Section, StudyFile
 from study.files import absolute, is_file, load_study, study_text, with_methods
-from study.home import home, without_password
+from study.home import home, tracking_uri, without_password
 from study.space import SearchSpace, load_space
 
 _FILE = "plan.json"
@@ -148,10 +148,41 @@ def begin_plan(study_run: str, uri: str, study: StudyFile, space: SearchSpace, l
     return plan
 
 
-def newest_plan(name: str, uri: str) -> Plan | None:
-    """The plan of the run of the study that was started last for this store; None where this machine has none."""
-    plans = [plan for plan in _plans(name) if plan.store == without_password(uri)]
+def newest_plan(name: str, uri: str | None = None) -> Plan | None:
+    """The plan of the run of the study that was started last, for this store; None where this machine has none."""
+    plans = [plan for plan in _plans(name) if uri is None or plan.store == without_password(uri)]
     return max(plans, key=lambda plan: plan.created_ms, default=None)
+
+
+def plan_to_resume(name: str, uri: str | None) -> Plan:
+    """As `newest_plan`.
+
+    Raises:
+        UserError: there is none.
+    """
+    plan = newest_plan(name, uri)
+    if plan is None:
+        store = f" for the tracking store {without_password(uri)}" if uri else ""
+        raise UserError(
+            f"This machine has no study '{name}' to resume{store} (looked in {home() / 'studies'}). Start it with "
+            "`study run`; one that was started elsewhere is resumed there, or where its GO4ALIGN_HOME is."
+        )
+    return plan
+
+
+def store_of(plan: Plan, uri: str | None) -> str:
+    """The tracking store of a plan, whose password only `uri` or the environment may know.
+
+    Raises:
+        UserError: they name another store.
+    """
+    found = tracking_uri(uri or (None if "***" in plan.store else plan.store))
+    if without_password(found) == plan.store:
+        return found
+    raise UserError(
+        f"The study '{plan.study.name}' is kept in {plan.store}, not in {without_password(found)}. Name its store with "
+        "--tracking-uri."
+    )
 
 
 def plan_of(name: str, study_run: str) -> Plan | None:

@@ -24,7 +24,7 @@ def real_number(name: str, found: object, *, above: float | None = None) -> floa
         if found >= 0 if above is None else found > above:
             return float(found)
     bounds = "of at least 0" if above is None else f"greater than {above:g}"
-    hint = " A text was found: in YAML write 1.0e-4, not 1e-4." if isinstance(found, str) else ""
+    hint = " A text was found: write it without quotes." if isinstance(found, str) else ""
     raise UserError(f"`{name}` must be a finite number {bounds}, found {found!r}.{hint}")
 
 

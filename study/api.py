@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from go4align.benchmarks.registry import build_benchmark
@@ -22,6 +21,7 @@ from study.files import (
 from study.finals import FinalTable, candidates, final_name, final_seeds, final_table, final_trials
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
+from study.plain_yaml import to_yaml
 from study.plan import FinalPlan, Launch, Limits, Plan, begin_plan, changes, newest_plan, plan_of
 from study.proposals import OptunaProposals, Spent
 from study.references import stored_reference
@@ -168,7 +168,7 @@ def best(name: str, *, method: str | None = None, tracking_uri: str | None = Non
 def write_frozen(frozen: FrozenFile, path: Path) -> None:
     """Write the file that `final` and `train` read."""
     try:
-        path.write_text(yaml.safe_dump(frozen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        path.write_text(to_yaml(frozen.model_dump(mode="json")), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 

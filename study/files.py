@@ -7,12 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import available_methods
 from study.config import Configuration, FrozenFile, Reference, StudyFile
+from study.plain_yaml import read_text, read_yaml
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -28,7 +28,7 @@ def load_study(source: str) -> StudyFile:
 
 def study_text(source: str) -> str:
     """The text of a study file, with its comments."""
-    return find_file(source, "preset", files("study") / "presets").read_text(encoding="utf-8")
+    return read_text(find_file(source, "preset", files("study") / "presets"), "study file")
 
 
 def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
@@ -96,36 +96,6 @@ def _path(source: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"'{source[:80]}' is no path that can be read: {error}. Check the path.") from None
     return path
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: the first value would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path, kind: str) -> dict[str, Any]:
-    """A YAML mapping, or a `UserError` that names the file and line."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # a SafeLoader
-    except OSError as error:
-        raise UserError(f"The {kind} {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}:" if where else ""
-        raise UserError(f"The {kind} {path} is not valid YAML:{line} {getattr(error, 'problem', error)}.") from None
-    if not isinstance(data, dict):
-        found = "nothing" if data is None else type(data).__name__
-        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {found}.")
-    return data
 
 
 def parse(model: type[_T], path: Path, kind: str) -> _T:

@@ -34,7 +34,7 @@ def test_hyperparameters_are_known_without_building() -> None:
         ("go4algin", {}, "Unknown method 'go4algin'. Did you mean 'go4align'?"),
         ("famo", {"weight_deacy": 1}, "Unknown hyperparameter of 'famo' 'weight_deacy'. Did you mean 'weight_decay'?"),
         ("famo", {"weight_decay": -1}, "`weight_decay` must be a finite number of at least 0, found -1."),
-        ("famo", {"weights_lr": "1e-3"}, "in YAML write 1.0e-4, not 1e-4."),
+        ("famo", {"weights_lr": "1e-3"}, "A text was found: write it without quotes."),
         ("dwa", {"temperature": 0}, "`temperature` must be a finite number greater than 0, found 0."),
         ("dwa", {"window": 0}, "`window` must be a whole number of at least 1 or None (per epoch), found 0."),
         ("stl", {"task": 2}, "`task` must be a whole number from 0 to 1, found 2."),

@@ -1,6 +1,6 @@
 """Checks of hyperparameters; each failure says what was required, what was found, and the remedy."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 
@@ -20,7 +20,7 @@ def whole_number(name: str, found: object, low: int, high: int | None = None, *,
 
 def real_number(name: str, found: object, *, above: float | None = None) -> float:
     """Return `found` as a float if it is finite and at least 0 (or greater than `above`)."""
-    if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):  # noqa: SIM102
+    if isinstance(found, int | float) and not isinstance(found, bool) and abs(found) <= sys.float_info.max:  # noqa: SIM102
         if found >= 0 if above is None else found > above:
             return float(found)
     bounds = "of at least 0" if above is None else f"greater than {above:g}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -20,24 +19,29 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 class Section(BaseModel):
-    """A part of a file: unknown keys are errors, values never change after reading."""
+    """A part of a file: unknown keys are errors, nothing is converted (`true` is no number), values never change after
+    reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _known_fields(cls: type) -> Callable[[Any], Any]:
-    names = [field.name for field in fields(cls)]
-
-    def check(value: Any) -> Any:
-        for key in value if isinstance(value, dict) else ():
-            if key not in names:
-                raise unknown_name("key", key, names)
-        return value
-
-    return check
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-Training = Annotated[TrainingOptions, BeforeValidator(_known_fields(TrainingOptions))]
+def _training(found: Any) -> TrainingOptions:
+    """Training options check themselves, as strictly as a section."""
+    if isinstance(found, TrainingOptions):
+        return found
+    if not isinstance(found, dict):
+        raise UserError(f"must hold keys and values, found {found!r}.")
+    known = {field.name: field.default is MISSING for field in fields(TrainingOptions)}
+    for key in found:
+        if key not in known:
+            raise unknown_name("key", key, known)
+    for key, required in known.items():
+        if required and key not in found:
+            raise UserError(f"`{key}` is required, found none.")
+    return TrainingOptions(**found)
+
+
+Training = Annotated[TrainingOptions, BeforeValidator(_training)]
 
 
 class Named(BaseModel):

@@ -15,6 +15,11 @@ from study.config import Configuration, FrozenFile, Reference, StudyFile
 from study.plain_yaml import read_text, read_yaml
 
 _T = TypeVar("_T", bound=BaseModel)
+_MESSAGES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must hold keys and values"),
+    "missing": "is required, found none",
+}
+"""In place of pydantic's, which speak of Python."""
 
 
 def load_study(source: str) -> StudyFile:
@@ -115,8 +120,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"`{key}`: {unknown_name('key', first['loc'][-1], _keys_at(model, first['loc'][:-1]))}"
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in {"value_error", "missing"} else f", found {str(first['input'])[:80]!r}"
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in {"value_error", "missing"} else f", found {first['input']!r:.80}"
     return f"`{key}`: {message}{found}" if key else message
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import UserError, unknown_name
@@ -15,7 +16,24 @@ from go4align.training import TrainingOptions
 from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
 
 _LARGEST_SEED = 2**63 - 1
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+def is_name(text: str) -> bool:
+    """Whether a study or a variant may be called so: the name is a folder, an experiment, and an argument that must not
+    look like a file's or an option's."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text)) and not text.endswith((".yaml", ".yml"))
+
+
+def _name(found: str) -> str:
+    if is_name(found):
+        return found
+    raise UserError(
+        "must be 1 to 64 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`, begin with a letter or digit, and not end "
+        f"like a file in .yaml or .yml, found {found[:80]!a}."
+    )
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class Section(BaseModel):
@@ -75,7 +93,7 @@ class MethodSection(Named):
         label: what a study calls this variant of the method; None where it goes by the method's own name.
     """
 
-    label: str | None = Field(default=None, pattern=NAME_PATTERN)
+    label: Name | None = None
 
     @property
     def key(self) -> str:
@@ -124,7 +142,7 @@ class Reference(Section):
 class FrozenFile(Section):
     """The file of `study best --out`: configurations, the best one first, with where they come from."""
 
-    study: str = Field(pattern=NAME_PATTERN)
+    study: Name
     reference: Reference
     configurations: Annotated[list[FrozenConfiguration], Field(min_length=1)]
 
@@ -214,11 +232,11 @@ class Seeds(Section):
 class StudyFile(Section):
     """A whole study; see study/presets for commented examples."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: Name
     benchmark: BenchmarkSection
     training: Training
     methods: Annotated[list[str], Field(min_length=1)]
-    variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], MethodSection] = Field(default={})
+    variants: dict[Name, MethodSection] = Field(default={})
     search_space: str
     budget: Budget
     scheduler: Scheduler = Scheduler()

@@ -111,6 +111,16 @@ def parse(model: type[_T], path: Path, kind: str) -> _T:
         raise UserError(f"{path}: {explain(error, model)}") from None
 
 
+def parse_json(model: type[_T], text: str, what: str) -> _T:
+    """A section as `model_dump_json` wrote it, or a `UserError` in one line that names what it is of, and the key."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(
+            f"{what} cannot be read: {explain(error, model)}. Another version has written it, or it was changed."
+        ) from None
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint of pydantic as one line: key, what was required, what was found, the remedy."""
     errors = error.errors(include_url=False)

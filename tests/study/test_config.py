@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go4align import UserError
-from study.config import Configuration, StudyFile, digest
-from study.files import load_frozen, load_study
+from study.config import Configuration, MethodSection, StudyFile, digest, is_name
+from study.files import explain, load_frozen, load_study
+from study.plain_yaml import to_yaml
 
 GOOD: dict[str, Any] = {
     "name": "mine",
@@ -114,6 +115,35 @@ def test_a_wrong_file_gets_one_line_with_file_key_and_remedy(case: str, tmp_path
     assert path in message
     for part in expected:
         assert part in message
+
+
+NO_NAMES = [
+    "", "../x", "a/b", "a'b", 'a" or 1=1', "%", "a\n", ".hidden", "-dash", "tоy", "a" * 65,
+    "x.yaml", "a,b", "[b]", "<b>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_what_is_no_name_is_refused_wherever_one_stands(name: str) -> None:
+    assert not is_name(name)
+    variant = {"name": "go4align"}
+    for section, key in [({"name": name}, "name"), ({"variants": {name: variant}}, "variants")]:
+        with pytest.raises(ValueError, match=key) as caught:
+            StudyFile.model_validate(changed(**section))
+        assert "must be 1 to 64 of the characters" in explain(caught.value, StudyFile)
+    with pytest.raises(ValueError, match="label"):
+        MethodSection.model_validate({**variant, "label": name})
+
+
+def test_a_look_alike_is_written_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"found 't\\u043ey'"):
+        load_study(write(tmp_path, changed(name="tоy")))
+
+
+@pytest.mark.parametrize("name", ["a", "1e3", "2024-01-01", "a" * 64, "null", "on", "Default", "a.b_c-d"])
+def test_any_other_name_is_a_text_in_every_file(name: str, tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, to_yaml(changed(name=name, variants={name: {"name": "ls"}}, methods=[name]))))
+    assert (study.name, study.method(name).key) == (name, name)
 
 
 def test_an_unknown_preset_suggests_the_nearest() -> None:

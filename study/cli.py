@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from go4align.errors import RunFailedError, UserError
+from go4align.errors import RunFailedError, UserError, one_line
 
 if TYPE_CHECKING:
     from study.config import FrozenFile
@@ -231,12 +231,12 @@ def _show_final(console: Console, table: "FinalTable", store: str | None) -> Non
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(one_line(text))
 
 
 def _console() -> Console:
-    """Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    """Shows texts as they are. Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False, emoji=False)
 
 
 def _next(console: Console, tracking_uri: str | None, *commands: str, mlflow_ui: bool = False) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ import yaml
 
 import study
 from go4align import UserError
-from study import cli, results
+from study import cli, results, tables
 from study.files import load_frozen
 from study.mlflow_queries import newest_run
 from study.tuning import ray_session
@@ -325,6 +326,13 @@ def test_a_partial_final_leaves_the_studys_own_table_alone(store: str, elsewhere
     assert parent is not None
     whole = Path(client.download_artifacts(parent.info.run_id, "final.csv", str(elsewhere))).read_text()
     assert {line.split(",")[0] for line in whole.splitlines()[1:]} == {"ls", "famo", "go4align"}
+
+
+def test_tables_show_what_a_store_holds_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = results.StudySummary("[/]:x:", datetime.now(UTC), "\x1b[2J[red]", {}, {}, 0.0, 0.0, 0.0)
+    cli._console().print(tables.studies_table([summary]))
+    out = capsys.readouterr().out
+    assert "[/]:x:" in out and r"\x1b[2J[red]" in out
 
 
 def test_sync_has_nothing_left_to_do(store: str, command: Run) -> None:

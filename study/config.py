@@ -16,6 +16,8 @@ from go4align.training import TrainingOptions
 from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
 
 _LARGEST_SEED = 2**63 - 1
+_FINEST = 0.0001
+"""The smallest share of a CPU or GPU that Ray hands out."""
 
 
 def is_name(text: str) -> bool:
@@ -205,8 +207,18 @@ class Scheduler(Section):
 class Resources(Section):
     """What one trial takes; half a GPU means two trials on one."""
 
-    cpus: float = Field(default=1, gt=0)
-    gpus: float = Field(default=0, ge=0)
+    cpus: float = Field(default=1.0, ge=_FINEST)
+    gpus: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _of_a_node(self) -> Resources:
+        """Ray would fail, or wait for ever, once the study has begun."""
+        if 0 < self.gpus < _FINEST or (self.gpus > 1 and not self.gpus.is_integer()):
+            raise UserError(
+                f"`gpus` must be 0, a share of at least {_FINEST} of one GPU, or a whole number of them, "
+                f"found {self.gpus}."
+            )
+        return self
 
 
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]

@@ -96,6 +96,8 @@ WRONG = {
     "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "greater than 0", "-1"]),
     "grace": (changed(scheduler={"grace_epochs": 9}), ["grace_epochs", "at most", "found 9"]),
     "gpu hours without a GPU": (changed(budget={"trials": 1, "gpu_hours": 1}), ["gpu_hours", "resources.gpus"]),
+    "a GPU and a half": (changed(resources={"gpus": 1.5}), ["`resources`", "`gpus` must be 0, a share", "found 1.5"]),
+    "too small a share": (changed(resources={"cpus": 1e-9}), ["resources.cpus", "0.0001", "found 1e-09"]),
     "published without numbers": (changed(reference="published"), ["no published STL", "measured"]),
     "not a mapping": ("- a\n- b\n", ["mapping", "list"]),
     "not YAML": ("name: [", ["not valid YAML"]),

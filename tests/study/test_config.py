@@ -50,7 +50,7 @@ WRONG = {
     "nested key": (changed(budget={"trails": 2}), ["`budget.trails`", "Did you mean 'trials'?"]),
     "misspelt required key": ({("budgt" if k == "budget" else k): v for k, v in GOOD.items()}, ["`budgt`", "'budget'"]),
     "untyped size": (changed(benchmark={"name": "toy", "n_tasks": "abc"}), ["n_tasks", "whole number", "'abc'"]),
-    "no test split": (changed(benchmark={"name": "toy", "test_size": 0}), ["test_size", "at least 1"]),
+    "no test split": (changed(benchmark={"name": "toy", "test_size": 0}), ["test_size", "from 1 to"]),
     "repeated key": ("name: a\nname: b\n", ["'name' stands twice", "line 2"]),
     "training key": (
         changed(training={"epoch": 2, "batch_size": 64, "lr": 0.01}),
@@ -69,7 +69,7 @@ WRONG = {
     "repeated method": (changed(methods=["ls", "ls"]), ["each method once", "ls, ls"]),
     "benchmark": (changed(benchmark={"name": "qm8"}), ["qm8", "Did you mean 'qm9'?"]),
     "benchmark option": (changed(benchmark={"name": "toy", "trainsize": 5}), ["trainsize", "train_size"]),
-    "benchmark value": (changed(benchmark={"name": "toy", "train_size": 0}), ["train_size", "at least 1", "found 0"]),
+    "benchmark value": (changed(benchmark={"name": "toy", "train_size": 0}), ["train_size", "from 1 to", "found 0"]),
     "type": (changed(budget={"trials": "many"}), ["budget.trials", "integer", "'many'"]),
     "truth value for a number": (changed(budget={"trials": True}), ["budget.trials", "integer", "found True"]),
     "truth value for a training number": (

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import MISSING, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -18,6 +18,7 @@ from go4align.weighting.registry import available_methods, build_weighting, hype
 _LARGEST_SEED = 2**63 - 1
 _FINEST = 0.0001
 """The smallest share of a CPU or GPU that Ray hands out."""
+_LONGEST_TAG = 8000
 
 
 def is_name(text: str) -> bool:
@@ -43,6 +44,21 @@ class Section(BaseModel):
     reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Kept(Section):
+    """A section that MLflow keeps whole in a tag, to be read back."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """MLflow would cut the tag, and no later command could read the study."""
+        length = len(json.dumps(self.model_dump(mode="json"), separators=(",", ":")))
+        if length > _LONGEST_TAG:
+            raise UserError(
+                f"As JSON this must have at most {_LONGEST_TAG:,} characters, which MLflow keeps in a tag, found "
+                f"{length:,}. Split it: name fewer variants or seeds."
+            )
+        return self
 
 
 def _training(found: Any) -> TrainingOptions:
@@ -111,7 +127,7 @@ class MethodSection(Named):
         return self
 
 
-class Configuration(Section):
+class Configuration(Kept):
     """All that decides a run but its seed: what `study best` writes and `study train` and `study final` read."""
 
     benchmark: BenchmarkSection
@@ -241,7 +257,7 @@ class Seeds(Section):
         return self
 
 
-class StudyFile(Section):
+class StudyFile(Kept):
     """A whole study; see study/presets for commented examples."""
 
     name: Name

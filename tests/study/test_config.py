@@ -119,6 +119,12 @@ def test_a_wrong_file_gets_one_line_with_file_key_and_remedy(case: str, tmp_path
         assert part in message
 
 
+def test_a_study_that_mlflow_would_cut_is_refused(tmp_path: Path) -> None:
+    variants = {f"beta-{n}": {"name": "go4align", "beta": n * 1e-6} for n in range(300)}
+    with pytest.raises(UserError, match=r"must have at most 8,000 characters, .* found 1\d,\d\d\d\. Split"):
+        load_study(write(tmp_path, changed(variants=variants)))
+
+
 NO_NAMES = [
     "", "../x", "a/b", "a'b", 'a" or 1=1', "%", "a\n", ".hidden", "-dash", "tоy", "a" * 65,
     "x.yaml", "a,b", "[b]", "<b>",

@@ -15,9 +15,11 @@ from study.config import Configuration, FrozenFile, Reference, StudyFile
 from study.plain_yaml import read_text, read_yaml
 
 _T = TypeVar("_T", bound=BaseModel)
+_C = TypeVar("_C", FrozenFile, Configuration)
 _MESSAGES = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must hold keys and values"),
     "missing": "is required, found none",
+    "union_tag_not_found": "needs a `type`",
 }
 """In place of pydantic's, which speak of Python."""
 
@@ -51,12 +53,7 @@ def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
 def load_frozen(path: str) -> FrozenFile:
     """Read a frozen configuration file."""
     file = find_file(path, "configuration", None)
-    frozen = parse(FrozenFile, file, "configuration file")
-    try:
-        frozen.check()
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from None
-    return frozen
+    return _checked(parse(FrozenFile, file, "configuration file"), file)
 
 
 def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
@@ -68,7 +65,15 @@ def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference |
     if "configurations" in keys:
         frozen = load_frozen(path)
         return frozen.configurations, frozen.reference
-    return [parse(Configuration, file, "configuration file")], None
+    return [_checked(parse(Configuration, file, "configuration file"), file)], None
+
+
+def _checked(section: _C, file: Path) -> _C:
+    try:
+        section.check()
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    return section
 
 
 def find_file(source: str, kind: str, folder: Any) -> Path:

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import shutil
@@ -208,17 +209,24 @@ def test_a_run_that_came_to_nothing_hides_no_results(
 
 
 @pytest.mark.parametrize(
-    "path", ["/proc/x/m.db", "{}/file/m.db", "{}/file/deeper/m.db", "{}/closed/m.db", "/" + "x" * 300]
+    "path", ["/proc/x/m.db", "/proc/m.db", "{}/file/m.db", "{}/file/deeper/m.db", "{}/closed/m.db", "/" + "x" * 300]
 )
 def test_a_store_that_cannot_be_made_is_one_line(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "home"))
     (tmp_path / "file").write_text("")
     (tmp_path / "closed").mkdir()
-    access = os.access
-    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "closed" and access(path, mode))
+    touch = Path.touch
+
+    def refuse(path: Path) -> None:  # root may write everywhere
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        touch(path)
+
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(UserError, match=r"The tracking store .* cannot be (created|opened): [A-Z]") as caught:
         connect("sqlite:///" + path.format(tmp_path), create=True)
     assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "closed").iterdir())
 
 
 def test_results_come_back_as_they_were(uri: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
@@ -335,6 +336,17 @@ def test_tables_show_what_a_store_holds_as_it_is(capsys: pytest.CaptureFixture[s
     cli._console().print(tables.studies_table([summary]))
     out = capsys.readouterr().out
     assert "[/]:x:" in out and r"\x1b[2J[red]" in out
+
+
+def test_any_terminal_shows_the_tables(store: str, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    out = TextIOWrapper(BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["study", "best", "toy", "--out", "b\udce9st.yaml", "--tracking-uri", store])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out.flush()
+    assert ended.value.code == 0
+    assert rb"\u0394m %" in out.buffer.getvalue() and rb"Wrote b\udce9st.yaml" in out.buffer.getvalue()
 
 
 def test_sync_has_nothing_left_to_do(store: str, command: Run) -> None:

@@ -69,7 +69,7 @@ def run(
             f"The study '{study.name}' exists already. Go on with it by `study resume {study.name}`, see it with "
             f"`study best {study.name}`, run it anew beside it with --again, or give the file another `name`."
         )
-    lent = lent_trials(warm_start, study, space, uri) if warm_start else {}
+    lent = lent_trials(warm_start, study, space, uri) if warm_start is not None else {}
     with Session(study, uri, space_hash=digest(space), text=launch.text(), address=address, console=console) as session:
         plan = begin_plan(session.tracker.study_run, uri, study, space, launch)
         _search(session, plan, lent)
@@ -228,7 +228,7 @@ def limits(max_trials: int | None = None, max_hours: float | None = None, max_gp
         UserError: one is not positive.
     """
     for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"`{name}` must be positive, found {value}.")
     return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
 

@@ -347,6 +347,8 @@ def assert_refused(home: Path, *args: str) -> str:
 TAKES_A_NAME: dict[str, list[str]] = {
     "run": ["run", "--"],
     "run --methods": ["run", "toy", "--methods"],
+    "run --warm-start": ["run", "toy", "--warm-start"],
+    "resume": ["resume", "--"],
     "best": ["best", "--"],
     "best --method": ["best", "alpha", "--method"],
     "final": ["final", "--"],
@@ -379,7 +381,9 @@ URIS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [["run", "toy"], ["best", "alpha"], ["final", "alpha"], ["ls"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["run", "toy"], ["resume", "alpha"], ["best", "alpha"], ["final", "alpha"], ["ls"]], ids=" ".join
+)
 def test_a_bad_store_is_refused_by_every_command(command: list[str], store: Path) -> None:
     for uri in URIS:
         assert "secret" not in assert_refused(store, *command, "--tracking-uri", uri)
@@ -401,7 +405,7 @@ BAD_FILES: dict[str, bytes | dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("command", ["run", "final", "train"])
+@pytest.mark.parametrize("command", ["run", "resume", "final", "train"])
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_bad_file_is_refused_by_every_command(command: str, case: str, store: Path, folder: Path) -> None:
     content, path = BAD_FILES[case], folder / "bad.yaml"

@@ -73,6 +73,7 @@ def run(
     from study.files import load_study
 
     console = _console()
+    store = tracking_uri or load_study(source).tracking_uri  # the file may be gone when the search has ended
     frozen = api.run(
         source,
         methods=methods,
@@ -83,7 +84,7 @@ def run(
         tracking_uri=tracking_uri,
         console=console,
     )
-    _show_best(console, frozen, tracking_uri or load_study(source).tracking_uri)
+    _show_best(console, frozen, store)
 
 
 @app.command()

@@ -24,6 +24,7 @@ SCALES = {"official": True, "none": False}
 """Whether the step is multiplied by M / (1 + c^2)."""
 TOLERANCE = 1e-8
 LARGEST_C = 1000.0
+"""Further than any step goes; c^2 stays finite."""
 
 
 class CAGrad(GramianWeighting):

@@ -10,6 +10,7 @@ from go4align.weighting.base import StepRecord
 from go4align.weighting.loss_weighting import LossWeighting
 
 LONGEST_WINDOW = 10_000
+"""Steps; a history takes memory for twice as many."""
 
 
 class DWA(LossWeighting):

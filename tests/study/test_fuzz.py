@@ -2,7 +2,7 @@
 
 The examples are the same in every run. To look for more, for minutes or hours:
 
-    pytest tests/study/test_fuzz.py --hypothesis-profile=explore
+    pytest tests/study/test_fuzz.py --hypothesis-profile=explore --timeout=0
 """
 
 import copy

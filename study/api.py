@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from go4align.checks import whole_number
@@ -21,6 +20,7 @@ from study.files import (
 from study.finals import FinalTable
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
+from study.plain_yaml import to_yaml
 from study.plan import FinalPlan, Launch, Limits, begin_plan, changes, newest_plan, plan_to_resume, store_of
 from study.references import stored_reference
 from study.session import Session
@@ -67,7 +67,7 @@ def run(
             f"The study '{study.name}' exists already. Go on with it by `study resume {study.name}`, see it with "
             f"`study best {study.name}`, run it anew beside it with --again, or give the file another `name`."
         )
-    lent = lent_trials(warm_start, study, space, uri) if warm_start else {}
+    lent = lent_trials(warm_start, study, space, uri) if warm_start is not None else {}
     with Session(study, uri, space_hash=digest(space), text=launch.text(), address=address, console=console) as session:
         plan = begin_plan(session.tracker.study_run, uri, study, space, launch)
         run_search(session, plan, lent)
@@ -155,7 +155,7 @@ def best(name: str, *, method: str | None = None, tracking_uri: str | None = Non
 def write_frozen(frozen: FrozenFile, path: Path) -> None:
     """Write the file that `final` and `train` read."""
     try:
-        path.write_text(yaml.safe_dump(frozen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        path.write_text(to_yaml(frozen.model_dump(mode="json")), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -189,7 +189,7 @@ def limits(max_trials: int | None = None, max_hours: float | None = None, max_gp
         UserError: one is not positive.
     """
     for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"`{name}` must be positive, found {value}.")
     return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
 

@@ -1,7 +1,6 @@
 """`plan.json` in the folder of a run of a study: what it was started from, so that it can be resumed as it was."""
 
 import json
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from go4align.errors import UserError
-from study.config import NAME_PATTERN, FrozenFile, Section, StudyFile
+from study.config import FrozenFile, Section, StudyFile, is_name
 from study.files import absolute, is_file, load_study, study_text, with_methods
 from study.home import home, tracking_uri, without_password
 from study.space import SearchSpace, load_space
@@ -210,7 +209,7 @@ def changes(plan: Plan, study: StudyFile, space: SearchSpace) -> list[str]:
 
 
 def _plans(name: str) -> Iterator[Plan]:
-    if not re.fullmatch(NAME_PATTERN, name):
+    if not is_name(name):
         return
     for path in (home() / "studies" / name).glob(f"*/{_FILE}"):
         try:

@@ -74,7 +74,7 @@ def _check_port(address: str) -> None:
         raise UserError(f"A Ray address must be HOST:PORT or auto, found '{address}'.")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # a port of other digits, a name that is none
         raise UserError(
             f"No Ray cluster answers at '{address}' ({error}). Start one with `ray start --head`."
         ) from None

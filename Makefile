@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test soak lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: setup ## a real study in minutes: search, best configurations, final runs,
 
 test: setup ## run the whole test suite; warnings are errors
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: setup ## kill workers, drivers and Ray under studies for about ten minutes, and count what was lost
+	$(BIN)/python tests/soak.py
 
 lint: setup ## check style, import direction and types
 	$(BIN)/ruff check .

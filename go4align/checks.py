@@ -1,30 +1,34 @@
 """Checks of hyperparameters; each failure says what was required, what was found, and the remedy."""
 
-import math
+import sys
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from go4align.errors import UserError, unknown_name
 
 Value = TypeVar("Value")
 GroupCount = int | Literal["auto"]
+LARGEST = 2**63 - 1
+"""The largest whole number, and seed, that torch takes."""
 
 
-def whole_number(name: str, found: object, low: int, high: int | None = None, *, otherwise: str = "") -> int:
+def whole_number(name: str, found: object, low: int, high: int = LARGEST, *, otherwise: str = "") -> int:
     """Return `found` if it is an int in [low, high]; `otherwise` names what else would have been accepted."""
-    if isinstance(found, int) and not isinstance(found, bool) and low <= found and (high is None or found <= high):
+    if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
         return found
-    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+    bounds = f"of at least {low}" if high == LARGEST else f"from {low} to {high}"
     raise UserError(f"`{name}` must be a whole number {bounds}{otherwise}, found {found!r}.")
 
 
-def real_number(name: str, found: object, *, above: float | None = None) -> float:
-    """Return `found` as a float if it is finite and at least 0 (or greater than `above`)."""
-    if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):  # noqa: SIM102
+def real_number(name: str, found: object, *, above: float | None = None, high: float = sys.float_info.max) -> float:
+    """Return `found` as a float if it is finite, at least 0 (or greater than `above`) and at most `high`."""
+    if isinstance(found, int | float) and not isinstance(found, bool) and found <= high:  # noqa: SIM102
         if found >= 0 if above is None else found > above:
             return float(found)
     bounds = "of at least 0" if above is None else f"greater than {above:g}"
-    hint = " A text was found: in YAML write 1.0e-4, not 1e-4." if isinstance(found, str) else ""
+    bounds += f" and at most {high:g}" if high < sys.float_info.max else ""
+    hint = " A text was found: write it without quotes." if isinstance(found, str) else ""
     raise UserError(f"`{name}` must be a finite number {bounds}, found {found!r}.{hint}")
 
 
@@ -33,6 +37,32 @@ def group_count(found: object, n_tasks: int) -> GroupCount:
     if found == "auto":
         return "auto"
     return whole_number("n_groups", found, 1, n_tasks, otherwise=' (the number of tasks), or "auto"')
+
+
+def flag(name: str, found: object) -> bool:
+    """Return `found` if it is True or False: a text such as "no" would count as true."""
+    if isinstance(found, bool):
+        return found
+    raise UserError(f"`{name}` must be true or false, found {found!r}.")
+
+
+def mapping(name: str, found: object) -> dict[str, Any]:
+    """Return further options by name; None for none."""
+    if found is None:
+        return {}
+    if isinstance(found, Mapping) and all(isinstance(key, str) for key in found):
+        return dict(found)
+    raise UserError(f"`{name}` must hold keys and values (options by name), found {found!r}.")
+
+
+def folder(name: str, found: object) -> Path:
+    """Return the path of a folder, which need not exist, with `~` and `~user` expanded."""
+    try:
+        if isinstance(found, str | Path) and str(found) and "\0" not in str(found):
+            return Path(found).expanduser()
+    except RuntimeError:
+        raise UserError(f"The home folder in `{name}` = '{found}' is unknown. Write the path out.") from None
+    raise UserError(f"`{name}` must be the path of a folder, found {found!r}.")
 
 
 def choice(kind: str, found: object, known: Mapping[str, Value]) -> Value:

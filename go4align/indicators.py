@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align.arrays import Array, namespace, shared, to_array, to_tensor
-from go4align.checks import choice, real_number, whole_number
+from go4align.checks import choice, flag, real_number, whole_number
 
 
 class RiskGuided(nn.Module):
@@ -43,7 +43,7 @@ class RiskGuided(nn.Module):
         scales = {"sum": (True, 0.0), "mean": (True, -log_m), "none": (False, log_m)}
         self._scaled, self._offset = choice("scale", scale, scales)
         self.scale = scale
-        self.smooth = smooth
+        self.smooth = flag("smooth", smooth)
         self.register_buffer("log_q", torch.full((n_tasks,), -log_m, dtype=torch.float64))
 
     def forward(self, losses: Tensor) -> Tensor:

@@ -1,13 +1,11 @@
-"""The commands as typed functions, for notebooks and scripts: `run`, `best`, `final`, `train`, `studies`."""
+"""The commands as typed functions, for notebooks and scripts: `run`, `resume`, `best`, `final`, `train`, `studies`."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
-from go4align.benchmarks.registry import build_benchmark
 from go4align.checks import whole_number
 from go4align.errors import RunFailedError, UserError, unknown_name
 from go4align.training import EpochRecord
@@ -19,17 +17,17 @@ from study.files import (
     load_frozen,
     load_study,
 )
-from study.finals import FinalTable, candidates, final_name, final_seeds, final_table, final_trials
+from study.finals import FinalTable
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
-from study.plan import FinalPlan, Launch, Limits, Plan, begin_plan, changes, newest_plan, plan_of
-from study.proposals import OptunaProposals, Spent
+from study.plain_yaml import to_yaml
+from study.plan import FinalPlan, Launch, Limits, begin_plan, changes, newest_plan, plan_to_resume, store_of
 from study.references import stored_reference
 from study.session import Session
+from study.stages import run_final, run_search
 from study.sync import sync as sync_journal
-from study.tables import main_csv
 from study.trial import Trial, TrialResult, run_trial
-from study.warm_start import LentTrials, lent_trials
+from study.warm_start import lent_trials
 
 
 def run(
@@ -69,11 +67,11 @@ def run(
             f"The study '{study.name}' exists already. Go on with it by `study resume {study.name}`, see it with "
             f"`study best {study.name}`, run it anew beside it with --again, or give the file another `name`."
         )
-    lent = lent_trials(warm_start, study, space, uri) if warm_start else {}
+    lent = lent_trials(warm_start, study, space, uri) if warm_start is not None else {}
     with Session(study, uri, space_hash=digest(space), text=launch.text(), address=address, console=console) as session:
         plan = begin_plan(session.tracker.study_run, uri, study, space, launch)
-        _search(session, plan, lent)
-    return best(study.name, tracking_uri=uri)
+        run_search(session, plan, lent)
+    return _best_after_search(study.name, uri)
 
 
 def resume(
@@ -103,13 +101,12 @@ def resume(
         UserError: this machine has no such study, or its file has changed (names each change).
     """
     shown = console or Console(quiet=True)
-    name = load_study(source).name if is_file(source) else source
-    uri = resolve_uri(tracking_uri or (load_study(source).tracking_uri if is_file(source) else None))
-    plan = newest_plan(name, uri)
-    if plan is None:
-        raise _nothing_to_resume(name, uri)
-    launch = plan.launch.renewed(source if is_file(source) else None, limits or Limits())
+    file = source if is_file(source) else None
+    name = load_study(source).name if file else source
+    plan = plan_to_resume(name, tracking_uri and resolve_uri(tracking_uri))
+    launch = plan.launch.renewed(file, limits or Limits())
     study, space = launch.load() if launch.readable else (launch.limits.applied(plan.study), plan.space)
+    uri = store_of(plan, tracking_uri or study.tracking_uri)
     changed = changes(plan, study, space)
     if changed and not accept_changes:
         raise UserError(
@@ -117,50 +114,40 @@ def resume(
             "the file as it is now by --accept-changes."
         )
     if plan.searched and not changed and not (limits and limits.given):
-        if plan.final:
-            return _final(plan.final, uri, address=address, console=console)
         shown.print(f"The search of '{name}' is complete.", markup=False)
+    else:
+        with Session(
+            study,
+            uri,
+            space_hash=digest(space),
+            text=launch.text(),
+            address=address,
+            console=console,
+            resume=plan.study_run,
+            changed=bool(changed),
+        ) as session:
+            plan = plan.changed(study=study, space=space, launch=launch, searched=False)
+            lender = None if session.history.of("search").stages else launch.warm_start
+            run_search(session, plan, lent_trials(lender, study, space, uri) if lender else {})
+    if plan.final:
+        return run_final(plan.final, uri, address=address, console=console)
+    return _best_after_search(name, uri)
+
+
+def _best_after_search(name: str, uri: str) -> FrozenFile:
+    try:
         return best(name, tracking_uri=uri)
-    plan = plan.changed(study=study, space=space, launch=launch, searched=False)
-    with Session(
-        study,
-        uri,
-        space_hash=digest(space),
-        text=launch.text(),
-        address=address,
-        console=console,
-        resume=plan.study_run,
-        changed=bool(changed),
-    ) as session:
-        _search(session, plan, lent_trials(launch.warm_start, study, space, uri) if launch.warm_start else {})
-    return _final(plan.final, uri, address=address, console=console) if plan.final else best(name, tracking_uri=uri)
+    except UserError as error:
+        raise RunFailedError(
+            f"The search of '{name}' is complete, but MLflow cannot be asked for its best: {error} "
+            f"When that is mended: study sync {name}, then study best {name}"
+        ) from None
 
 
 def resumable(source: str, *, tracking_uri: str | None = None) -> bool:
     """Whether `resume` has something to go on with here, else `run` begins."""
     study = load_study(source)
     return newest_plan(study.name, resolve_uri(tracking_uri or study.tracking_uri)) is not None
-
-
-def _search(session: Session, plan: Plan, lent: LentTrials) -> None:
-    """Reference and search, or what is left of them."""
-    reference = session.reference()
-    history = session.history.of("search")
-    gpu_s = plan.study.resources.gpus * sum(result.seconds for result in history.results.values())
-    proposals = OptunaProposals(
-        plan.study,
-        plan.space,
-        reference,
-        session.folder / "optuna.journal",
-        warm_start=lent,
-        spent=Spent(len(history.reports), session.spent_s, gpu_s),
-    )
-    results = session.run("search", proposals, score_name="val Δm %", scheduler=plan.study.scheduler)
-    results = [*history.results.values(), *results]
-    plan.changed(searched=True)
-    if not any(result.status == "finished" for result in results):
-        reasons = [f"{result.trial}: {result.reason}" for result in results if result.reason]
-        raise RunFailedError(f"No trial of '{plan.study.name}' was completed. {reasons[0] if reasons else ''}")
 
 
 def best(name: str, *, method: str | None = None, tracking_uri: str | None = None) -> FrozenFile:
@@ -174,7 +161,7 @@ def best(name: str, *, method: str | None = None, tracking_uri: str | None = Non
 def write_frozen(frozen: FrozenFile, path: Path) -> None:
     """Write the file that `final` and `train` read."""
     try:
-        path.write_text(yaml.safe_dump(frozen.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+        path.write_text(to_yaml(frozen.model_dump(mode="json")), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -198,33 +185,7 @@ def final(
     """
     uri = resolve_uri(tracking_uri)
     frozen = load_frozen(source) if is_file(source) else best(source, tracking_uri=uri)
-    return _final(FinalPlan(source=source, frozen=frozen, seeds=seeds), uri, address=address, console=console)
-
-
-def _final(asked: FinalPlan, uri: str, *, address: str | None, console: Console | None) -> FinalTable:
-    source, frozen = asked.source, asked.frozen
-    study = stored.study_file(frozen.study, uri)
-    if any(configuration.benchmark != study.benchmark for configuration in frozen.configurations):
-        raise UserError(f"{source} has another `benchmark` than the study '{study.name}'. Write it with `study best`.")
-    chosen = candidates(frozen, stored.published(frozen.study, uri))
-    numbers = final_seeds(study.seeds, asked.seeds)
-    trials = final_trials(chosen, numbers, frozen.reference)
-    results = stored.finished(frozen.study, uri, [trial.id for trial in trials])
-    missing = [trial for trial in trials if trial.id not in results]
-    benchmark = build_benchmark(study.benchmark.name, **study.benchmark.options)
-    with Session(study, uri, address=address, console=console, resume=True, trains=bool(missing)) as session:
-        plan = plan_of(study.name, session.tracker.study_run)
-        if missing:
-            plan = plan and plan.changed(final=asked)
-            results |= {r.trial: r for r in session.run_all("final", missing, score_name="val Δm %")}
-        table = final_table(frozen.study, benchmark, chosen, results, numbers, frozen.reference)
-        # The study's own table is not replaced by a partial one.
-        whole = not is_file(source) and numbers == study.seeds.final
-        if table.rows:
-            session.tracker.artifact("final.csv" if whole else f"final-{final_name(trials)}.csv", main_csv(table))
-        if plan:
-            plan.changed(final=None)
-    return table
+    return run_final(FinalPlan(source=source, frozen=frozen, seeds=seeds), uri, address=address, console=console)
 
 
 def limits(max_trials: int | None = None, max_hours: float | None = None, max_gpu_hours: float | None = None) -> Limits:
@@ -234,24 +195,9 @@ def limits(max_trials: int | None = None, max_hours: float | None = None, max_gp
         UserError: one is not positive.
     """
     for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"`{name}` must be positive, found {value}.")
     return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
-
-
-def _nothing_to_resume(name: str, uri: str) -> UserError:
-    try:
-        known = stored.exists(name, uri)
-    except UserError:
-        known = False
-    if known:
-        return UserError(
-            f"This machine has no folder of the study '{name}' to go on from. Resume it where it was started, set "
-            "GO4ALIGN_HOME to the storage it was started on, or run it anew with `study run --again`."
-        )
-    return UserError(
-        f"There is no study '{name}' to resume here: start it with `study run {name}`. `study ls` lists the studies."
-    )
 
 
 def train(

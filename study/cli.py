@@ -2,13 +2,14 @@
 
 import shlex
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from go4align.errors import RunFailedError, UserError
+from go4align.errors import RunFailedError, UserError, one_line
 from study.cluster import commands as cluster
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ Address = Annotated[str | None, typer.Option(help="A Ray cluster to use; default
 
 def main() -> None:
     """Console entry point: a user's mistake is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
     try:
         app()
     except UserError as error:
@@ -70,6 +74,7 @@ def run(
     from study.files import load_study
 
     console = _console()
+    store = tracking_uri or load_study(source).tracking_uri  # the file may be gone when the search has ended
     frozen = api.run(
         source,
         methods=methods,
@@ -80,7 +85,7 @@ def run(
         tracking_uri=tracking_uri,
         console=console,
     )
-    _show_best(console, frozen, tracking_uri or load_study(source).tracking_uri)
+    _show_best(console, frozen, store)
 
 
 @app.command()
@@ -121,7 +126,7 @@ def resume(
 def best(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")],
     method: Annotated[str | None, typer.Option(help="Only this method.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the frozen configurations to this file.")] = None,
+    out: Annotated[str | None, typer.Option(help="Write the frozen configurations to this file.")] = None,
     tracking_uri: Tracking = None,
 ) -> None:
     """Ask MLflow for the best configuration of each method.
@@ -136,9 +141,9 @@ def best(
     if out is None:
         _next(console, tracking_uri, f"study best {name} --out best.yaml", f"study final {name}")
         return
-    api.write_frozen(frozen, out)
+    api.write_frozen(frozen, Path(out))
     console.print(f"Wrote {out}.", markup=False)
-    _next(console, tracking_uri, f"study train {shlex.quote(str(out))}", f"study final {shlex.quote(str(out))}")
+    _next(console, tracking_uri, f"study train {shlex.quote(out)}", f"study final {shlex.quote(out)}")
 
 
 @app.command()
@@ -161,7 +166,7 @@ def final(
 
 @app.command()
 def train(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of `study best`, or one configuration.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of `study best`, or one configuration.")],
     method: Annotated[str | None, typer.Option(help="Which of the file's methods; default the best.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; default the one that chose the configuration.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Read the test split at the end.")] = False,
@@ -180,7 +185,7 @@ def train(
         raise RunFailedError(result.reason)
     console.print(tables.metrics_table(result))
     console.print(f"best validation score {result.score:.6g}; {result.epochs} epochs in {result.seconds:.1f} s")
-    _next(console, None, f"study train {shlex.quote(str(file))} --seed {(seed or 0) + 1}")
+    _next(console, None, f"study train {shlex.quote(file)} --seed {(seed or 0) + 1}")
 
 
 @app.command()
@@ -257,12 +262,12 @@ def _show_final(console: Console, table: "FinalTable", store: str | None) -> Non
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False).print(one_line(text))
 
 
 def _console() -> Console:
-    """Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    """Shows texts as they are. Tables are 120 columns wide where output is not a terminal, so that logs are not cut."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False, emoji=False)
 
 
 def _next(console: Console, tracking_uri: str | None, *commands: str, mlflow_ui: bool = False) -> None:

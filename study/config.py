@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+import re
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import UserError, unknown_name
@@ -16,28 +16,68 @@ from go4align.training import TrainingOptions
 from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
 
 _LARGEST_SEED = 2**63 - 1
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_FINEST = 0.0001
+"""The smallest share of a CPU or GPU that Ray hands out."""
+_LONGEST_TAG = 8000
+
+
+def is_name(text: str) -> bool:
+    """Whether a study or a variant may be called so: the name is a folder, an experiment, and an argument that must not
+    look like a file's or an option's."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text)) and not text.endswith((".yaml", ".yml"))
+
+
+def _name(found: str) -> str:
+    if is_name(found):
+        return found
+    raise UserError(
+        "must be 1 to 64 of the characters A-Z, a-z, 0-9, `.`, `_` and `-`, begin with a letter or digit, and not end "
+        f"like a file in .yaml or .yml, found {found[:80]!a}."
+    )
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class Section(BaseModel):
-    """A part of a file: unknown keys are errors, values never change after reading."""
+    """A part of a file: unknown keys are errors, nothing is converted (`true` is no number), values never change after
+    reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _known_fields(cls: type) -> Callable[[Any], Any]:
-    names = [field.name for field in fields(cls)]
-
-    def check(value: Any) -> Any:
-        for key in value if isinstance(value, dict) else ():
-            if key not in names:
-                raise unknown_name("key", key, names)
-        return value
-
-    return check
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-Training = Annotated[TrainingOptions, BeforeValidator(_known_fields(TrainingOptions))]
+class Kept(Section):
+    """A section that MLflow keeps whole in a tag, to be read back."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """MLflow would cut the tag, and no later command could read the study."""
+        length = len(json.dumps(self.model_dump(mode="json"), separators=(",", ":")))
+        if length > _LONGEST_TAG:
+            raise UserError(
+                f"As JSON this must have at most {_LONGEST_TAG:,} characters, which MLflow keeps in a tag, found "
+                f"{length:,}. Split it: name fewer variants or seeds."
+            )
+        return self
+
+
+def _training(found: Any) -> TrainingOptions:
+    """Training options check themselves, as strictly as a section."""
+    if isinstance(found, TrainingOptions):
+        return found
+    if not isinstance(found, dict):
+        raise UserError(f"must hold keys and values, found {found!r}.")
+    known = {field.name: field.default is MISSING for field in fields(TrainingOptions)}
+    for key in found:
+        if key not in known:
+            raise unknown_name("key", key, known)
+    for key, required in known.items():
+        if required and key not in found:
+            raise UserError(f"`{key}` is required, found none.")
+    return TrainingOptions(**found)
+
+
+Training = Annotated[TrainingOptions, BeforeValidator(_training)]
 
 
 class Named(BaseModel):
@@ -71,7 +111,7 @@ class MethodSection(Named):
         label: what a study calls this variant of the method; None where it goes by the method's own name.
     """
 
-    label: str | None = Field(default=None, pattern=NAME_PATTERN)
+    label: Name | None = None
 
     @property
     def key(self) -> str:
@@ -87,7 +127,7 @@ class MethodSection(Named):
         return self
 
 
-class Configuration(Section):
+class Configuration(Kept):
     """All that decides a run but its seed: what `study best` writes and `study train` and `study final` read."""
 
     benchmark: BenchmarkSection
@@ -120,7 +160,7 @@ class Reference(Section):
 class FrozenFile(Section):
     """The file of `study best --out`: configurations, the best one first, with where they come from."""
 
-    study: str = Field(pattern=NAME_PATTERN)
+    study: Name
     reference: Reference
     configurations: Annotated[list[FrozenConfiguration], Field(min_length=1)]
 
@@ -183,8 +223,18 @@ class Scheduler(Section):
 class Resources(Section):
     """What one trial takes; half a GPU means two trials on one."""
 
-    cpus: float = Field(default=1, gt=0)
-    gpus: float = Field(default=0, ge=0)
+    cpus: float = Field(default=1.0, ge=_FINEST)
+    gpus: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _of_a_node(self) -> Resources:
+        """Ray would fail, or wait for ever, once the study has begun."""
+        if 0 < self.gpus < _FINEST or (self.gpus > 1 and not self.gpus.is_integer()):
+            raise UserError(
+                f"`gpus` must be 0, a share of at least {_FINEST} of one GPU, or a whole number of them, "
+                f"found {self.gpus}."
+            )
+        return self
 
 
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
@@ -207,14 +257,14 @@ class Seeds(Section):
         return self
 
 
-class StudyFile(Section):
+class StudyFile(Kept):
     """A whole study; see study/presets for commented examples."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: Name
     benchmark: BenchmarkSection
     training: Training
     methods: Annotated[list[str], Field(min_length=1)]
-    variants: dict[Annotated[str, Field(pattern=NAME_PATTERN)], MethodSection] = Field(default={})
+    variants: dict[Name, MethodSection] = Field(default={})
     search_space: str
     budget: Budget
     scheduler: Scheduler = Scheduler()

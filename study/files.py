@@ -7,14 +7,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import available_methods
 from study.config import Configuration, FrozenFile, Reference, StudyFile
+from study.plain_yaml import read_text, read_yaml
 
 _T = TypeVar("_T", bound=BaseModel)
+_C = TypeVar("_C", FrozenFile, Configuration)
+_MESSAGES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must hold keys and values"),
+    "missing": "is required, found none",
+    "union_tag_not_found": "needs a `type`",
+}
+"""In place of pydantic's, which speak of Python."""
 
 
 def load_study(source: str) -> StudyFile:
@@ -28,7 +35,7 @@ def load_study(source: str) -> StudyFile:
 
 def study_text(source: str) -> str:
     """The text of a study file, with its comments."""
-    return find_file(source, "preset", files("study") / "presets").read_text(encoding="utf-8")
+    return read_text(find_file(source, "preset", files("study") / "presets"), "study file")
 
 
 def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
@@ -46,12 +53,7 @@ def with_methods(study: StudyFile, methods: str | Sequence[str]) -> StudyFile:
 def load_frozen(path: str) -> FrozenFile:
     """Read a frozen configuration file."""
     file = find_file(path, "configuration", None)
-    frozen = parse(FrozenFile, file, "configuration file")
-    try:
-        frozen.check()
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from None
-    return frozen
+    return _checked(parse(FrozenFile, file, "configuration file"), file)
 
 
 def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
@@ -63,7 +65,15 @@ def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference |
     if "configurations" in keys:
         frozen = load_frozen(path)
         return frozen.configurations, frozen.reference
-    return [parse(Configuration, file, "configuration file")], None
+    return [_checked(parse(Configuration, file, "configuration file"), file)], None
+
+
+def _checked(section: _C, file: Path) -> _C:
+    try:
+        section.check()
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    return section
 
 
 def find_file(source: str, kind: str, folder: Any) -> Path:
@@ -98,42 +108,22 @@ def _path(source: str) -> Path:
     return path
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: the first value would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path, kind: str) -> dict[str, Any]:
-    """A YAML mapping, or a `UserError` that names the file and line."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # a SafeLoader
-    except OSError as error:
-        raise UserError(f"The {kind} {path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}:" if where else ""
-        raise UserError(f"The {kind} {path} is not valid YAML:{line} {getattr(error, 'problem', error)}.") from None
-    if not isinstance(data, dict):
-        found = "nothing" if data is None else type(data).__name__
-        raise UserError(f"The {kind} {path} must hold a mapping of keys to values, found {found}.")
-    return data
-
-
 def parse(model: type[_T], path: Path, kind: str) -> _T:
     """Read a file as a section, or a `UserError` in one line that names file and key."""
     try:
         return model.model_validate(read_yaml(path, kind))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, model)}") from None
+
+
+def parse_json(model: type[_T], text: str, what: str) -> _T:
+    """A section as `model_dump_json` wrote it, or a `UserError` in one line that names what it is of, and the key."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(
+            f"{what} cannot be read: {explain(error, model)}. Another version has written it, or it was changed."
+        ) from None
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -145,8 +135,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"`{key}`: {unknown_name('key', first['loc'][-1], _keys_at(model, first['loc'][:-1]))}"
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in {"value_error", "missing"} else f", found {str(first['input'])[:80]!r}"
+    message = _MESSAGES.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in {"value_error", "missing"} else f", found {first['input']!r:.80}"
     return f"`{key}`: {message}{found}" if key else message
 
 

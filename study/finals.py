@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from go4align.benchmarks.base import Benchmark
-from go4align.errors import UserError
+from go4align.checks import whole_number
 from go4align.metrics import mean_ranks
 from study.config import Configuration, FrozenFile, Reference, Seeds, digest
 from study.scores import Metrics
 from study.trial import Origin, Trial, TrialResult
+
+_MOST_SEEDS = 1000
+"""Far more than a standard error needs; every one is a training run of each configuration."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,7 @@ def final_seeds(seeds: Seeds, count: int | None) -> list[int]:
     """The study's first `count` final seeds, continued upwards where it names fewer."""
     if count is None:
         return list(seeds.final)
-    if count < 1:
-        raise UserError(f"`--seeds` must be at least 1, found {count}.")
+    whole_number("--seeds", count, 1, _MOST_SEEDS)
     taken = {seeds.search, seeds.reference}
     upwards = (seed for seed in range(max(seeds.final) + 1, max(seeds.final) + count + 3) if seed not in taken)
     return [*seeds.final, *upwards][:count]

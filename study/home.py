@@ -38,6 +38,8 @@ def tracking_uri(explicit: str | None = None) -> str:
         UserError: a store that MLflow cannot keep a study in, or whose database driver is missing.
     """
     uri = explicit or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    if not unquote(uri).isprintable():
+        raise UserError(f"A tracking URI must hold printable characters only, found '{without_password(uri)}'.")
     scheme, host = _scheme_and_host(uri)
     if scheme == "sqlite":
         path = sqlite_path(uri)
@@ -68,7 +70,7 @@ def sqlite_path(uri: str) -> Path | None:
     Raises:
         UserError: it is in the home of a user that does not exist.
     """
-    if not uri.startswith("sqlite"):
+    if not uri.lower().startswith("sqlite"):
         return None
     path = unquote(uri.partition(":///")[2].partition("?")[0])
     try:

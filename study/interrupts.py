@@ -27,7 +27,8 @@ def interruptible(notify: Callable[[str], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal came
         if came:
-            os._exit(128 + number)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         came = True
         notify("Stopping; once more to stop at once.")
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ One JSON line per event in `journal.jsonl`, only ever appended to; `taken.json` 
 tracking store has. Together they rebuild every MLflow run and every trial's table.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -69,9 +70,9 @@ class Journal:
             self._note(event, before)
             if os.write(self._file, line) < len(line):
                 os.ftruncate(self._file, before)
-                raise OSError("No space left on device")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise JournalError(event, f"{self.path}: {error.strerror or error}") from None
+            raise JournalError(event, error, self.path) from None
         return event
 
     def records(self, study_run: str, trial: str) -> list[dict[str, Any]]:
@@ -96,11 +97,11 @@ class Journal:
         self.runs.setdefault(event.study_run, StudyRun(event.study_run)).note(event, offset)
 
 
-class JournalError(Exception):
+class JournalError(OSError):
     """An event that could not be written."""
 
-    def __init__(self, event: Event, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, event: Event, cause: OSError, path: Path) -> None:
+        super().__init__(cause.errno, cause.strerror, str(path))
         self.event = event
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -143,11 +142,10 @@ def _create_file(path: Path) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK | os.X_OK):  # SQLAlchemy would retry for a minute
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with _one_process():
             if path.exists():
                 return
+            partial.touch()  # where no file can be, SQLAlchemy would try for minutes
             SqlAlchemyStore(f"sqlite:///{partial}", str(home() / "artifacts")).engine.dispose()
             partial.replace(path)
     except Exception as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from go4align.errors import UserError, unknown_name
-from study.config import NAME_PATTERN
+from study.config import is_name
 from study.home import tracking_uri, without_password
 from study.mlflow_client import pages
 
@@ -57,7 +56,7 @@ def parent_runs(client: MlflowClient) -> dict[str, Run]:
     experiments = [found.experiment_id for found in pages(client.search_experiments)]
     order = ["attributes.start_time DESC"]
     found: dict[str, list[Run]] = {}
-    for run in pages(client.search_runs, experiments, "tags.stage = 'study'", order_by=order):
+    for run in filter(_is_parent, pages(client.search_runs, experiments, "tags.stage = 'study'", order_by=order)):
         found.setdefault(run.data.tags["study"], []).append(run)
     return {name: _that_counts(client, runs) or runs[0] for name, runs in found.items()}
 
@@ -66,7 +65,8 @@ def child_runs(client: MlflowClient, parent: Run, query: str = "") -> Iterator[R
     """The trials' runs, in the order they began; `query` goes on with "and ..."."""
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' {query}"
     order = ["attributes.start_time ASC"]
-    return pages(client.search_runs, [parent.info.experiment_id], query, order_by=order)
+    runs = pages(client.search_runs, [parent.info.experiment_id], query, order_by=order)
+    return (run for run in runs if "trial" in run.data.tags)
 
 
 def ranked_runs(client: MlflowClient, parent: Run) -> list[Run]:
@@ -78,11 +78,17 @@ def ranked_runs(client: MlflowClient, parent: Run) -> list[Run]:
 
 def _parents(client: MlflowClient, name: str) -> list[Run]:
     """The study's parent runs, newest first."""
-    experiment = client.get_experiment_by_name(name) if re.fullmatch(NAME_PATTERN, name) else None
+    experiment = client.get_experiment_by_name(name) if is_name(name) else None
     if experiment is None or experiment.lifecycle_stage != "active":
         return []
     order = ["attributes.start_time DESC"]
-    return list(pages(client.search_runs, [experiment.experiment_id], "tags.stage = 'study'", order_by=order))
+    runs = pages(client.search_runs, [experiment.experiment_id], "tags.stage = 'study'", order_by=order)
+    return list(filter(_is_parent, runs))
+
+
+def _is_parent(run: Run) -> bool:
+    """A store may be shared: what others have tagged alike is no study, and no name of theirs becomes a path here."""
+    return all(is_name(run.data.tags.get(key, "")) for key in ("study", "study_run"))
 
 
 def _that_counts(client: MlflowClient, parents: list[Run]) -> Run | None:

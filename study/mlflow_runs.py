@@ -77,11 +77,14 @@ class RunFinder:
         return self._known[study_run]
 
     def _find_or_create(self, study_run: str) -> StudyRuns:
+        from mlflow.entities import ViewType
+
         opened = self._journal.runs[study_run].opened
         if opened is None:
             raise LookupError(f"the journal {self._journal.path} lacks the beginning of the study's run {study_run}")
         experiment = self._experiment(opened.data["name"])
-        found = self.client.search_runs([experiment], f"tags.study_run = '{study_run}'")
+        query = f"tags.study_run = '{study_run}'"
+        found = list(self.client.search_runs([experiment], query, run_view_type=ViewType.ALL))
         if not found:
             tags = opened.data["tags"] | {"study_run": study_run}
             began = time.monotonic()
@@ -89,7 +92,7 @@ class RunFinder:
             if time.monotonic() - began > _LATE_S:
                 return self._find_or_create(study_run)
             return StudyRuns(experiment, created.info.run_id, {})
-        parent = self._only(list(found))
+        parent = self._only([run for run in found if run.info.lifecycle_stage == "active"] or self._restored(found))
         return StudyRuns(experiment, parent, self._children(experiment, parent))
 
     def _children(self, experiment: str, parent: str) -> dict[str, str]:
@@ -104,6 +107,12 @@ class RunFinder:
         for run in others:
             self.client.delete_run(run.info.run_id)
         return str(first.info.run_id)
+
+    def _restored(self, runs: list[Run]) -> list[Run]:
+        """A run that someone put in the bin is taken out again: its trials' runs hang on it, and more come."""
+        for run in runs[:1]:
+            self.client.restore_run(run.info.run_id)
+        return runs[:1]
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)

@@ -38,12 +38,14 @@ def to_stderr(text: str) -> None:
 def _never_raises(
     method: "Callable[Concatenate[MlflowTracker, _P], None]",
 ) -> "Callable[Concatenate[MlflowTracker, _P], None]":
-    """What goes wrong in tracking is told, once for each cause; it never stops a study."""
+    """What goes wrong in tracking is told, once for each cause, and does not stop a study; a full disk does."""
 
     @wraps(method)
     def guarded(self: "MlflowTracker", /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
+        except JournalError:
+            raise
         except Exception as error:
             self.say_once(f"Tracking failed ({method.__name__}): {type(error).__name__}: {error}")
 
@@ -94,7 +96,8 @@ class MlflowTracker:
                 pending = taken.missing([*own, known])
         study_run = chosen.study_run if chosen else uuid.uuid4().hex[:12]
         background = Background(MlflowWriter(self.uri, journal), taken, self._notify)
-        self._session = _Session(journal, background, study_run, data, chosen.search_status if chosen else None)
+        status = chosen.search_status if chosen else None
+        self._session = _Session(journal, background, study_run, data, status, study.resources.gpus)
         for event in pending:
             background.submit(event)
         self._append("open", data=data)
@@ -128,7 +131,7 @@ class MlflowTracker:
 
     @_never_raises
     def finish(self, trial_id: str, result: TrialResult) -> None:
-        self._append("finish", trial_id, asdict(result))
+        self._append("finish", trial_id, {**asdict(result), "cost": self._cost(result.seconds)})
 
     @_never_raises
     def artifact(self, name: str, data: bytes | str) -> None:
@@ -173,32 +176,46 @@ class MlflowTracker:
         session, run, before = self._opened, self._opened.run, self._opened.run.before
         for trial in run.unfinished:
             self._append("finish", trial, {"status": "interrupted"})
-        trial_s = before["trial_s"] + sum(result.get("seconds", 0.0) for result in run.results.values())
         ends: dict[str, str] = {"status": status, "search_status": status}
         if session.search_status and session.stages <= {"final"}:
             failed = session.search_status in {"failed", "interrupted"}
             ends = {"status": session.search_status if failed else status, "search_status": session.search_status}
-        self._append("close", data={**ends, "wall_s": before["wall_s"] + run.wall_s, "trial_s": trial_s})
+        self._append("close", data={**ends, "wall_s": before["wall_s"] + run.wall_s, **self._cost()})
+
+    def _cost(self, further_s: float = 0.0) -> dict[str, float]:
+        """What the ended trials of this run have taken in all."""
+        session, run = self._opened, self._opened.run
+        ended_s = sum(result.get("seconds", 0.0) for result in run.results.values())
+        trial_s = run.before["trial_s"] + ended_s + further_s
+        return {"trial_s": trial_s, "gpu_hours": trial_s * session.gpus / 3600}
 
     def _append(self, kind: Kind, trial: str = "", data: dict[str, Any] | None = None) -> None:
+        """Without the journal's knowledge MLflow is told only how it ended."""
         session = self._opened
         try:
             event = session.journal.append(session.study_run, kind, trial, data)
         except JournalError as error:
-            self.say_once(f"The journal cannot be written ({error}). Free some space: MLflow alone keeps the runs now.")
+            if kind != "close" and (data or {}).get("status") != "interrupted":
+                raise
             event = error.event
         session.background.submit(event)
 
 
 @dataclass(frozen=True)
 class _Session:
-    """What an open tracker holds; `search_status` is how the search of a resumed run had ended, else None."""
+    """What an open tracker holds.
+
+    Attributes:
+        search_status: how the search of a resumed run had ended, else None.
+        gpus: of one trial.
+    """
 
     journal: Journal
     background: Background
     study_run: str
     data: dict[str, Any]
     search_status: str | None
+    gpus: float
     stages: set[str] = field(default_factory=set)
 
     @property

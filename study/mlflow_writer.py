@@ -99,6 +99,12 @@ class MlflowWriter:
             self._upload(run, "epochs.parquet", epoch_table(records, tasks))
         if result.get("details"):
             self._upload(run, "failure.txt", result["details"].encode())
+        if result.get("warnings"):
+            self._upload(run, "warnings.txt", "\n".join(result["warnings"]).encode())
+        if result.get("cost"):
+            self._batch(
+                self._runs.parent(event.study_run), metrics=result["cost"], step=event.seq, time_ms=event.time_ms
+            )
         self._batch(run, tags={"status": result["status"], "reason": result.get("reason", "")[:1000]})
         self._end(run, event)
 
@@ -109,9 +115,11 @@ class MlflowWriter:
 
     def _close(self, event: Event) -> None:
         run = self._runs.parent(event.study_run)
-        seconds = {key: event.data[key] for key in ("wall_s", "trial_s")}
+        cost: dict[str, float] = {
+            key: event.data[key] for key in ("wall_s", "trial_s", "gpu_hours") if key in event.data
+        }
         tags = {key: str(value) for key, value in event.data.items() if key in {"status", "search_status"}}
-        self._batch(run, metrics=seconds, step=event.seq, time_ms=event.time_ms, tags=tags)
+        self._batch(run, metrics=cost, step=event.seq, time_ms=event.time_ms, tags=tags)
         self._end(run, event)
 
     def _end(self, run: str, event: Event) -> None:

@@ -1,7 +1,6 @@
 """`plan.json` in the folder of a run of a study: what it was started from, so that it can be resumed as it was."""
 
 import json
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from go4align.errors import UserError
-from study.config import NAME_PATTERN, FrozenFile, Section, StudyFile
+from study.config import FrozenFile, Section, StudyFile, is_name
 from study.files import absolute, is_file, load_study, study_text, with_methods
-from study.home import home, without_password
+from study.home import home, tracking_uri, without_password
 from study.space import SearchSpace, load_space
 
 _FILE = "plan.json"
@@ -148,10 +147,41 @@ def begin_plan(study_run: str, uri: str, study: StudyFile, space: SearchSpace, l
     return plan
 
 
-def newest_plan(name: str, uri: str) -> Plan | None:
-    """The plan of the run of the study that was started last for this store; None where this machine has none."""
-    plans = [plan for plan in _plans(name) if plan.store == without_password(uri)]
+def newest_plan(name: str, uri: str | None = None) -> Plan | None:
+    """The plan of the run of the study that was started last, for this store; None where this machine has none."""
+    plans = [plan for plan in _plans(name) if uri is None or plan.store == without_password(uri)]
     return max(plans, key=lambda plan: plan.created_ms, default=None)
+
+
+def plan_to_resume(name: str, uri: str | None) -> Plan:
+    """As `newest_plan`.
+
+    Raises:
+        UserError: there is none.
+    """
+    plan = newest_plan(name, uri)
+    if plan is None:
+        store = f" for the tracking store {without_password(uri)}" if uri else ""
+        raise UserError(
+            f"This machine has no study '{name}' to resume{store} (looked in {home() / 'studies'}). Start it with "
+            "`study run`; one that was started elsewhere is resumed there, or where its GO4ALIGN_HOME is."
+        )
+    return plan
+
+
+def store_of(plan: Plan, uri: str | None) -> str:
+    """The tracking store of a plan, whose password only `uri` or the environment may know.
+
+    Raises:
+        UserError: they name another store.
+    """
+    found = tracking_uri(uri or (None if "***" in plan.store else plan.store))
+    if without_password(found) == plan.store:
+        return found
+    raise UserError(
+        f"The study '{plan.study.name}' is kept in {plan.store}, not in {without_password(found)}. Name its store with "
+        "--tracking-uri."
+    )
 
 
 def plan_of(name: str, study_run: str) -> Plan | None:
@@ -179,7 +209,7 @@ def changes(plan: Plan, study: StudyFile, space: SearchSpace) -> list[str]:
 
 
 def _plans(name: str) -> Iterator[Plan]:
-    if not re.fullmatch(NAME_PATTERN, name):
+    if not is_name(name):
         return
     for path in (home() / "studies" / name).glob(f"*/{_FILE}"):
         try:

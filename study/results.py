@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from go4align.errors import UserError, unknown_name
 from study.config import Configuration, FrozenConfiguration, StudyFile
+from study.files import parse_json
 from study.mlflow_client import NoStoreError, connect, final_metrics
 from study.mlflow_queries import child_runs, has_trials, parent_run, ranked_runs
 from study.summaries import StudySummary, studies
@@ -174,8 +175,14 @@ def _frozen(run: Run) -> FrozenConfiguration:
 
 
 def _configuration(run: Run) -> Configuration:
-    return Configuration.model_validate_json(run.data.tags["configuration"])
+    return parse_json(
+        Configuration, run.data.tags.get("configuration", ""), f"The tag `configuration` of {_tagged(run)}"
+    )
 
 
 def _settings(parent: Run) -> StudyFile:
-    return StudyFile.model_validate_json(parent.data.tags["study_file"])
+    return parse_json(StudyFile, parent.data.tags.get("study_file", ""), f"The tag `study_file` of {_tagged(parent)}")
+
+
+def _tagged(run: Run) -> str:
+    return f"the MLflow run {run.info.run_id}"

@@ -13,8 +13,6 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import study
 from go4align.benchmarks.registry import benchmark_options, build_benchmark
 from go4align.errors import UserError
@@ -22,6 +20,7 @@ from go4align.training import EpochRecord
 from go4align.weighting.registry import hyperparameters
 from study.config import BenchmarkSection, StudyFile, digest
 from study.home import without_password
+from study.plain_yaml import to_yaml
 from study.references import reference_key
 from study.trial import Trial
 
@@ -43,7 +42,7 @@ def study_data(study_file: StudyFile, *, space_hash: str, source: str | None = N
         "space_hash": space_hash,
         "code_version": code_version(),
     }
-    text = without_password(source) if source else yaml.safe_dump(settings, sort_keys=False)
+    text = without_password(source) if source else to_yaml(settings)
     return {"name": study_file.name, "tags": tags, "source": text}
 
 

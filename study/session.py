@@ -28,6 +28,9 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, err
 _PATIENCE_S, _HURRY_S = 30.0, 5.0
 """How long the end of a study waits for MLflow; what it has not taken by then, `study sync` brings."""
 
+_NODE_S, _LOCAL_NODE_S = 1800.0, 20.0
+"""How long a study waits for a lost cluster's nodes: an autoscaler may bring others, this machine alone will not."""
+
 
 class Session:
     """Opens the tracker and the cluster; closes both whatever happens, and says how the study ended.
@@ -75,13 +78,13 @@ class Session:
         self._say(f"{self.study.name}: {', '.join(self.study.methods)} on {self.study.benchmark.name}")
         self._say(f"MLflow: {without_password(self._uri)}")
         self.benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
-        self._stack.enter_context(interruptible(self._say))
         try:
             if self._trains:
                 self.benchmark.prepare()
                 self._say("Starting Ray" if self._address is None else f"Connecting to Ray at {self._address}")
                 self._stack.enter_context(ray_session(self._address))
                 check_resources(self.study.resources)
+            self._stack.enter_context(interruptible(self._say))  # after Ray, which sets a handler of its own
             self._open()
         except BaseException:
             self._stack.close()
@@ -128,6 +131,7 @@ class Session:
                 stage=stage,
                 scheduler=scheduler,
                 history=self.history.of(stage),
+                patience_s=_NODE_S if self._address else _LOCAL_NODE_S,
             )
 
     def run_all(self, stage: Stage, trials: Sequence[Trial], *, score_name: str | None) -> list[TrialResult]:

@@ -126,8 +126,17 @@ def load_space(study: StudyFile) -> SearchSpace:
         base = study.method(name).name
         if base not in space.methods:
             raise UserError(f"{path}: {unknown_name('method', base, space.methods)} Add its lines under `methods:`.")
+        _check_fixed(study, name)
         _check_values(study, space, name, str(path))
     return space
+
+
+def _check_fixed(study: StudyFile, method: str) -> None:
+    """What a variant fixes must build, also where nothing of it is searched."""
+    try:
+        study.configuration(method).check()
+    except UserError as error:
+        raise UserError(f"`variants.{method}`: {error}" if method in study.variants else str(error)) from None
 
 
 def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,7 +63,6 @@ def _summary(client: MlflowClient, parent: Run) -> StudySummary:
     for run in ranked_runs(client, parent):
         scores.setdefault(run.data.tags["method"], run.data.metrics["score"])
     trial_hours = sum(run.data.metrics.get("seconds", 0.0) for run in runs) / 3600
-    gpus = json.loads(parent.data.tags["study_file"])["resources"]["gpus"]
     return StudySummary(
         name=parent.data.tags["study"],
         created=created,
@@ -71,5 +71,13 @@ def _summary(client: MlflowClient, parent: Run) -> StudySummary:
         best=scores,
         wall_hours=wall_s / 3600,
         trial_hours=trial_hours,
-        gpu_hours=trial_hours * gpus,
+        gpu_hours=trial_hours * _gpus(parent),
     )
+
+
+def _gpus(parent: Run) -> float:
+    """The GPUs of one trial; NaN where another version wrote the study, which is no reason to list none at all."""
+    try:
+        return float(json.loads(parent.data.tags["study_file"])["resources"]["gpus"])
+    except (KeyError, TypeError, ValueError):
+        return math.nan

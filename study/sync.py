@@ -1,10 +1,8 @@
 """`study sync`: what the journal of this machine has and MLflow has not goes there."""
 
-import re
-
 from go4align.errors import UserError
 from study.background import Background, Notify
-from study.config import NAME_PATTERN
+from study.config import is_name
 from study.home import home, tracking_uri
 from study.journal import Journal, Taken, read_journal
 from study.mlflow_tracker import to_stderr
@@ -31,7 +29,7 @@ def sync(
         UserError: this machine has no journal of the study, the study is running, or the URI is bad.
     """
     uri, folder = tracking_uri(uri), home() / "studies" / name
-    if not re.fullmatch(NAME_PATTERN, name) or not (folder / "journal.jsonl").exists():
+    if not is_name(name) or not (folder / "journal.jsonl").exists():
         raise UserError(f"This machine has no journal of a study '{name}' (looked in {folder}).")
     journal, taken = Journal(folder), Taken(folder, uri)
     try:

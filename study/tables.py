@@ -6,12 +6,20 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Table as RichTable
 
+from go4align.errors import one_line
 from study.config import FrozenFile
 from study.finals import FinalRow, FinalTable
 from study.results import StudySummary
 from study.trial import TrialResult
+
+
+class Table(RichTable):
+    """Shows cells as they are: tags of a shared store may hold what would steer a terminal."""
+
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]  # texts only
+        super().add_row(*map(one_line, cells))
 
 
 def best_table(frozen: FrozenFile) -> Table:

@@ -11,7 +11,8 @@ StudyStatus = Literal["finished", "interrupted", "failed"]
 
 
 class Tracker(Protocol):
-    """Told what a study does, on the driver. Only `open` may raise; `start`, `log`, `finish` wait for no network."""
+    """Told what a study does, on the driver. `start`, `log`, `finish` wait for no network, and nothing but a full disk
+    makes them raise (an `OSError`): what they are told could not be kept, so the study stops, and can be resumed."""
 
     def open(
         self,

@@ -188,12 +188,18 @@ class _Run:
             self.metrics, self.epoch_s, self._before_s = state["metrics"], state["epoch_s"], state["seconds"]
             record = EpochRecord.from_dict(state["record"])
         self.place = f"epoch {trainer.epoch + 1}"
-        if self.checkpoints.attempt(trainer.epoch) > ATTEMPTS:
+        if self._attempt(trainer.epoch) > ATTEMPTS:
             raise UserError(
                 f"The trial's process died {ATTEMPTS} times in this epoch, most likely for want of memory. Lower "
                 "`training.batch_size`, or run fewer trials at once by a larger share of CPU or GPU in `resources`."
             )
         return record
+
+    def _attempt(self, epoch: int) -> int:
+        try:
+            return self.checkpoints.attempt(epoch) if self.checkpoints else 1
+        except OSError:  # a full disk, which the driver will notice
+            return 1
 
 
 def build_trainer(trial: Trial, device: str) -> Trainer:

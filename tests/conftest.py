@@ -18,6 +18,7 @@ import torch
 from hypothesis import settings
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", max_examples=5000, deadline=None, print_blob=True)  # --hypothesis-profile=explore
 settings.load_profile("reproducible")
 torch.set_num_threads(1)
 

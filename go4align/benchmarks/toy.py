@@ -46,8 +46,10 @@ class Toy(Benchmark):
         data_seed: int = 0,
     ) -> None:
         sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
-        for key, value in {"n_tasks": n_tasks, "width": width, **{f"{s}_size": n for s, n in sizes.items()}}.items():
-            whole_number(key, value, 1)
+        whole_number("n_tasks", n_tasks, 1, 1000)
+        whole_number("width", width, 1, 4096)
+        for split, size in sizes.items():
+            whole_number(f"{split}_size", size, 1, 100_000)
         whole_number("data_seed", data_seed, 0)
         self.tasks = tuple(Task(f"task{m}", "mse", (Metric("mae"),)) for m in range(n_tasks))
         self._width = width

@@ -51,10 +51,10 @@ class Checkpoints:
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-        others = [path for path in self._files() if path.name != newest]
-        for rank, path in enumerate(others, start=1):
-            if rank >= self._keep or path.name.startswith(newest[:12]):  # an epoch that was trained again
-                path.unlink(missing_ok=True)
+        replaced = {path for path in self._files() if _epoch(path) == epoch and path.name != newest}
+        kept = [path for path in self._files() if path not in replaced][: self._keep]
+        for path in set(self._files()) - set(kept):
+            path.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
         """The newest state that can be read, on the CPU; None where there is none.
@@ -93,7 +93,12 @@ class Checkpoints:
     def _files(self) -> list[Path]:
         """Newest epoch first."""
         found = [path for path in self.folder.glob("epoch-*.pt") if _NAME.fullmatch(path.name)]
-        return sorted(found, reverse=True)
+        return sorted(found, key=_epoch, reverse=True)
+
+
+def _epoch(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    return int(found[1]) if found else 0
 
 
 def _digest(content: bytes) -> str:

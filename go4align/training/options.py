@@ -1,9 +1,13 @@
 """How one run is trained: epochs, batch size, optimiser, schedule and early stopping."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from go4align.errors import UserError
+from go4align.checks import choice, real_number, whole_number
+
+Schedule = Literal["cosine", "plateau", "constant"]
+_MOST = 10**9
+"""Epochs, or samples of a batch: further than any run gets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +26,13 @@ class TrainingOptions:
     epochs: int
     batch_size: int
     lr: float
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)):
-            if value is not None and value < 1:
-                raise UserError(f"`{name}` must be at least 1, found {value}.")
-        if not 0 < self.lr < float("inf"):
-            raise UserError(f"`lr` must be a positive finite number, found {self.lr}.")
+        whole_number("epochs", self.epochs, 1, _MOST)
+        whole_number("batch_size", self.batch_size, 1, _MOST)
+        object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))  # 1 is kept as 1.0
+        choice("schedule", self.schedule, dict.fromkeys(get_args(Schedule)))
+        if self.patience is not None:
+            whole_number("patience", self.patience, 1, _MOST, otherwise=" or None (never)")

@@ -23,6 +23,8 @@ from go4align.weighting.solver_tools import (
 SCALES = {"official": True, "none": False}
 """Whether the step is multiplied by M / (1 + c^2)."""
 TOLERANCE = 1e-8
+LARGEST_C = 1000.0
+"""Further than any step goes; c^2 stays finite."""
 
 
 class CAGrad(GramianWeighting):
@@ -37,7 +39,7 @@ class CAGrad(GramianWeighting):
 
     Args:
         n_tasks: number of tasks M.
-        c: radius of the ball relative to |g_0|, at least 0, default 0.4 (paper and official code).
+        c: radius of the ball relative to |g_0|, 0 to 1000, default 0.4 (paper and official code).
         scale: "official" (default) multiplies the step by M / (1 + c^2) as the official code does, to match the sum
             of M losses and to undo the gain of length; "none" is d as printed.
         max_norm: the norm that the shared parameters' gradient is clipped to; 0 (default) for none, as Nash-MTL's
@@ -59,7 +61,7 @@ class CAGrad(GramianWeighting):
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, max_norm=max_norm, task_names=task_names)
-        self.c = real_number("c", c)
+        self.c = real_number("c", c, high=LARGEST_C)
         self.scale = scale
         self._factor = n_tasks / (1.0 + self.c**2) if choice("scale", scale, SCALES) else 1.0
 

@@ -9,6 +9,9 @@ from go4align.checks import real_number, whole_number
 from go4align.weighting.base import StepRecord
 from go4align.weighting.loss_weighting import LossWeighting
 
+LONGEST_WINDOW = 10_000
+"""Steps; a history takes memory for twice as many."""
+
 
 class DWA(LossWeighting):
     r"""DWA: a task whose loss falls slowly gets a larger weight, M * softmax(r / temperature), r = newer / older loss.
@@ -44,7 +47,9 @@ class DWA(LossWeighting):
         if window is None:
             self.history: SlidingWindow | EpochMeans = EpochMeans(n_tasks)
         else:
-            self.history = SlidingWindow(n_tasks, whole_number("window", window, 1, otherwise=" or None (per epoch)"))
+            self.history = SlidingWindow(
+                n_tasks, whole_number("window", window, 1, LONGEST_WINDOW, otherwise=" or None (per epoch)")
+            )
 
     def _weigh(self, losses: Tensor) -> StepRecord:
         newer, older = self.history.means(losses.double())

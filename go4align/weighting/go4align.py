@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from go4align.arrays import to_array, to_tensor
-from go4align.errors import UserError, unknown_name
+from go4align.checks import choice, mapping
+from go4align.errors import UserError
 from go4align.grouping import build_grouping
 from go4align.indicators import RiskGuided
 from go4align.weighting.base import Representation, StepRecord, Weighting
@@ -65,8 +66,13 @@ class GO4Align(LossWeighting):
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
         self.indicator = _indicator(self, indicator, indicator_options, beta=beta, scale=scale, smooth=smooth)
-        options = dict(clustering_options or {})
-        self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **options)
+        further = mapping("clustering_options", clustering_options)
+        for option in ("n_tasks", "n_groups", "space", "seed", "clustering"):
+            if option in further:
+                raise UserError(
+                    f"`{option}` is no option of a clustering, found it in `clustering_options`. Move it out."
+                )
+        self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **further)
 
     def weigh(
         self,
@@ -116,13 +122,14 @@ class GO4Align(LossWeighting):
 
 
 def _indicator(
-    owner: GO4Align, name: str, options: Mapping[str, Any] | None, **risk_guided: Any
+    owner: GO4Align, name: str, chosen: Mapping[str, Any] | None, **risk_guided: Any
 ) -> RiskGuided | Weighting:
     """Build the indicator; the owner takes over what it needs."""
-    if name == "risk_guided":
-        if options:
+    further = mapping("indicator_options", chosen)
+    if choice("indicator", name, {"risk_guided": None, **PLAIN_METHODS}) is None:
+        if further:
             raise UserError(
-                f"`indicator_options` are hyperparameters of a method as indicator, found {dict(options)!r} with "
+                f"`indicator_options` are hyperparameters of a method as indicator, found {further!r} with "
                 "'risk_guided'. Give `beta`, `scale` and `smooth` directly."
             )
         owner.needs_positive_losses = True
@@ -131,9 +138,7 @@ def _indicator(
     for option, value in risk_guided.items():
         if value != defaults[option].default:
             raise UserError(f"`{option}` belongs to indicator 'risk_guided', found it with '{name}'. Leave it out.")
-    if name not in PLAIN_METHODS:
-        raise unknown_name("indicator", name, ("risk_guided", *PLAIN_METHODS))
-    method = build(PLAIN_METHODS, name, owner.n_tasks, {**(options or {}), "task_names": owner.task_names})
+    method = build(PLAIN_METHODS, name, owner.n_tasks, {**further, "task_names": owner.task_names})
     owner.needs_positive_losses, owner.needs_losses_after = method.needs_positive_losses, method.needs_losses_after
     owner.needs_gradients, owner.uses_representation = method.needs_gradients, method.uses_representation
     owner.depends_on_order = method.depends_on_order

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from go4align.errors import RunFailedError, UserError
+from go4align.errors import RunFailedError, UserError, one_line
 
 if TYPE_CHECKING:
     from study.cluster.files import ClusterFile
@@ -188,14 +188,15 @@ def _complain_of(cluster: "ClusterFile", study: "StudyFile | None", store: str |
 
     found = findings(cluster, study, store)
     for line in found:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"study: {cluster.path.name}: {line}", markup=False)
+        _console(stderr=True).print(one_line(f"study: {cluster.path.name}: {line}"), soft_wrap=True)
     if found:
         raise typer.Exit(UserError.exit_code)
 
 
 def _say(text: str) -> None:
-    _console().print(text, markup=False, soft_wrap=True)
+    _console().print(text, soft_wrap=True)
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+def _console(*, stderr: bool = False) -> Console:
+    """Shows texts as they are."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)

@@ -17,7 +17,8 @@ from pydantic import Field, ValidationError
 
 from go4align.errors import UserError, unknown_name
 from study.config import Section
-from study.files import explain, find_file, read_yaml
+from study.files import explain, find_file
+from study.plain_yaml import read_yaml
 
 _PROVIDER_KEYS = ("external_head_ip", "coordinator_address", "use_external_head_ip")
 """Keys of `provider` that Ray's schema does not list and Ray reads all the same."""

@@ -2,14 +2,17 @@
 
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 
-from go4align.errors import UserError
+from go4align.errors import RunFailedError, UserError
 from study.config import Resources
+
+_LOOK_EVERY_S = 5.0
 
 
 @contextmanager
@@ -31,6 +34,37 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
+class NodeWatch:
+    """Notices that no node is left that could hold a trial; Ray would wait for one for ever.
+
+    Args:
+        resources: of a trial.
+        patience_s: how long a cluster may be without such a node, for an autoscaler to replace it.
+    """
+
+    def __init__(self, resources: Resources, patience_s: float) -> None:
+        self._resources, self._patience_s = resources, patience_s
+        self._looked = self._seen = time.monotonic()
+
+    def check(self) -> None:
+        """Look, every few seconds.
+
+        Raises:
+            RunFailedError: there has been none for too long.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        if count_slots(self._resources):
+            self._seen = now
+        elif now - self._seen > self._patience_s:
+            raise RunFailedError(
+                f"The Ray cluster has had no node for a trial for {now - self._seen:.0f} s: it crashed or was stopped. "
+                "Nothing is lost: start it again, then `study resume`."
+            )
+
+
 def _check_port(address: str) -> None:
     """A closed port is told at once; Ray tries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -40,10 +74,21 @@ def _check_port(address: str) -> None:
         raise UserError(f"A Ray address must be HOST:PORT or auto, found '{address}'.")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # a port of other digits, a name that is none
         raise UserError(
             f"No Ray cluster answers at '{address}' ({error}). Start one with `ray start --head`."
         ) from None
+
+
+def count_slots(resources: Resources) -> int:
+    """How many trials the nodes that are alive hold at once."""
+    slots = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            free = node["Resources"]
+            cpus = free.get("CPU", 0) / resources.cpus
+            slots += int(min(cpus, free.get("GPU", 0) / resources.gpus) if resources.gpus else cpus)
+    return slots
 
 
 def check_resources(resources: Resources) -> int:
@@ -52,12 +97,7 @@ def check_resources(resources: Resources) -> int:
     Raises:
         UserError: not one.
     """
-    slots = 0
-    for node in ray.nodes():
-        if node["Alive"]:
-            free = node["Resources"]
-            cpus = free.get("CPU", 0) / resources.cpus
-            slots += int(min(cpus, free.get("GPU", 0) / resources.gpus) if resources.gpus else cpus)
+    slots = count_slots(resources)
     if slots < 1:
         raise UserError(
             f"A trial needs {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but no node has them: the cluster has "

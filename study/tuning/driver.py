@@ -1,8 +1,9 @@
 """What happens to trials, told on the driver to the proposals and to listeners: every epoch and every end once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
@@ -12,16 +13,38 @@ from study.config import Configuration
 from study.history import History
 from study.proposals import Proposals
 from study.trial import Trial, TrialResult
+from study.tuning.connection import NodeWatch
+
+_R = TypeVar("_R")
 
 
 class Listener(Protocol):
-    """Is told on the driver what happens to trials; must return at once and never raise."""
+    """Is told on the driver what happens to trials; must return at once.
+
+    An `OSError` of theirs, a full disk, stops the study.
+    """
 
     def start(self, trial: Trial) -> None: ...
 
     def log(self, trial_id: str, record: EpochRecord) -> None: ...
 
     def finish(self, trial_id: str, result: TrialResult) -> None: ...
+
+
+def _first_error_ends(method: Callable[..., _R]) -> Callable[..., _R | None]:
+    """Keep an error for the end of Tune's step: Tune would wrap it in one of its own, with the traceback as text."""
+
+    @wraps(method)
+    def guarded(self: "Driver", *args: Any, **kwargs: Any) -> _R | None:
+        if self.error is not None:
+            return None
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            self.error = error
+            return None
+
+    return guarded
 
 
 class DriverOnly:
@@ -45,15 +68,18 @@ class Driver(DriverOnly, tune.Callback):
         history: History,
         checkpoints: Path,
         stopped: Collection[str],
+        watch: NodeWatch,
     ) -> None:
         self._proposals, self._listeners, self.checkpoints = proposals, listeners, checkpoints
-        self._history, self._stopped = history, stopped
+        self._history, self._stopped, self._watch = history, stopped, watch
         self._so_far: dict[str, _SoFar] = {}
         for report in history.reports:
             self._add(report.trial, report.epoch, report.score, report.wall_s)
         self._ended: set[str] = set()
         self.results: list[TrialResult] = []
+        self.error: Exception | None = None
 
+    @_first_error_ends
     def next(self) -> Trial | None:
         """The next trial that needs a worker; what earlier sittings settled is settled on the way."""
         while (trial := self._proposals.next()) is not None:
@@ -71,10 +97,17 @@ class Driver(DriverOnly, tune.Callback):
                 return trial
         return None
 
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self._watch.check()
+
+    @_first_error_ends
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         for listener in self._listeners:
             listener.start(trial.config["trial"])
 
+    @_first_error_ends
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
@@ -90,12 +123,14 @@ class Driver(DriverOnly, tune.Callback):
         for listener in self._listeners:
             listener.log(ours.id, record)
 
+    @_first_error_ends
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Without a result of its own, the trial was stopped by the scheduler."""
         ours: Trial = trial.config["trial"]
         if ours.id not in self._ended:
             self._end_stopped(ours)
 
+    @_first_error_ends
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """The worker died once too often, or raised where `run_trial` could not catch it."""
         ours: Trial = trial.config["trial"]

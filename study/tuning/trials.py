@@ -17,7 +17,7 @@ from study.history import History
 from study.proposals import Proposals
 from study.trial import Trial, TrialResult, run_trial
 from study.tuning.asha import MethodwiseASHA
-from study.tuning.connection import check_resources
+from study.tuning.connection import NodeWatch, check_resources
 from study.tuning.driver import Driver, DriverOnly, Listener
 
 _SETTINGS = {
@@ -48,6 +48,7 @@ def run_trials(
     stage: str,
     scheduler: Scheduler | None = None,
     history: History | None = None,
+    patience_s: float = 20.0,
 ) -> list[TrialResult]:
     """Run all proposed trials on the connected cluster; returns their results in the order they ended.
 
@@ -61,9 +62,10 @@ def run_trials(
         stage: names Tune's own folder, which is of no use afterwards and removed.
         scheduler: stops weak trials; default none.
         history: of this stage.
+        patience_s: how long the cluster may be without a node that can hold a trial.
 
     Raises:
-        UserError: no node can ever hold one trial.
+        UserError: no node can hold one trial (`RunFailedError`: none can any more).
     """
     slots = check_resources(resources)
     history = history or History()
@@ -71,7 +73,8 @@ def run_trials(
     checkpoints, scratch = folder / "checkpoints", folder / "ray"
     for earlier in checkpoints.glob("*"):
         Checkpoints(earlier).forgive()
-    driver = Driver(proposals, listeners, history, checkpoints, asha.stopped if asha else frozenset())
+    watch = NodeWatch(resources, patience_s)
+    driver = Driver(proposals, listeners, history, checkpoints, asha.stopped if asha else frozenset(), watch)
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(

@@ -143,7 +143,7 @@ class Sandbox:
 
 def _trains(process: psutil.Process) -> bool:
     try:
-        return "ray::" in " ".join(process.cmdline()) and "IDLE" not in " ".join(process.cmdline())
+        return " ".join(process.cmdline()).startswith("ray::ImplicitFunc")
     except psutil.Error:
         return False
 

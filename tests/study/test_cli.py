@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +17,7 @@ import yaml
 
 import study
 from go4align import UserError
-from study import cli, results
+from study import cli, results, tables
 from study.files import load_frozen
 from study.mlflow_queries import newest_run
 from study.tuning import ray_session
@@ -178,12 +180,14 @@ def test_again_runs_it_anew_with_the_reference_it_has(store: str, elsewhere: Pat
         (["best", "toy", "--out", "no/such/folder/best.yaml"], ["no/such/folder/best.yaml", "cannot be written"]),
         (["best", "toy' or 1=1"], ["toy' or 1=1"]),
         (["final", "nope.yaml"], ["no file 'nope.yaml'"]),
-        (["final", "toy", "--seeds", "0"], ["--seeds", "at least 1"]),
+        (["final", "toy", "--seeds", "0"], ["--seeds", "from 1 to"]),
         (["train", "nope.yaml"], ["no file 'nope.yaml'"]),
         (["run", "~nobody-here/a.yaml"], ["~nobody-here/a.yaml", "Check the path"]),
         (["run", "x" * 300], ["Known: "]),
         (["run", "toy", "--again", "--address", "127.0.0.1:1"], ["127.0.0.1:1", "ray start --head"]),
         (["run", "toy", "--again", "--address", "nowhere"], ["HOST:PORT"]),
+        (["run", "toy", "--again", "--address", "127.0.0.1:²"], ["127.0.0.1:²", "ray start --head"]),
+        (["run", "toy", "--again", "--address", f"{'a' * 70}:1"], ["ray start --head"]),
         (["run", "toy", "--tracking-uri", "sqlite:////proc/nothing/m.db"], ["/proc/nothing"]),
         (["run", "toy", "--tracking-uri", "http://[::1"], ["http://[::1"]),
         (["run", "toy", "--tracking-uri", "http://127.0.0.1:1"], ["127.0.0.1:1", "does not answer"]),
@@ -325,6 +329,24 @@ def test_a_partial_final_leaves_the_studys_own_table_alone(store: str, elsewhere
     assert parent is not None
     whole = Path(client.download_artifacts(parent.info.run_id, "final.csv", str(elsewhere))).read_text()
     assert {line.split(",")[0] for line in whole.splitlines()[1:]} == {"ls", "famo", "go4align"}
+
+
+def test_tables_show_what_a_store_holds_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = results.StudySummary("[/]:x:", datetime.now(UTC), "\x1b[2J[red]", {}, {}, 0.0, 0.0, 0.0)
+    cli._console().print(tables.studies_table([summary]))
+    out = capsys.readouterr().out
+    assert "[/]:x:" in out and r"\x1b[2J[red]" in out
+
+
+def test_any_terminal_shows_the_tables(store: str, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    out = TextIOWrapper(BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["study", "best", "toy", "--out", "b\udce9st.yaml", "--tracking-uri", store])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out.flush()
+    assert ended.value.code == 0
+    assert rb"\u0394m %" in out.buffer.getvalue() and rb"Wrote b\udce9st.yaml" in out.buffer.getvalue()
 
 
 def test_sync_has_nothing_left_to_do(store: str, command: Run) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go4align import UserError
-from study.config import Configuration, StudyFile, digest
-from study.files import load_frozen, load_study
+from study.config import Configuration, MethodSection, StudyFile, digest, is_name
+from study.files import explain, load_frozen, load_study
+from study.plain_yaml import to_yaml
 
 GOOD: dict[str, Any] = {
     "name": "mine",
@@ -49,8 +50,7 @@ WRONG = {
     "nested key": (changed(budget={"trails": 2}), ["`budget.trails`", "Did you mean 'trials'?"]),
     "misspelt required key": ({("budgt" if k == "budget" else k): v for k, v in GOOD.items()}, ["`budgt`", "'budget'"]),
     "untyped size": (changed(benchmark={"name": "toy", "n_tasks": "abc"}), ["n_tasks", "whole number", "'abc'"]),
-    "no test split": (changed(benchmark={"name": "toy", "test_size": 0}), ["test_size", "at least 1"]),
-    "impossible date": ("name: 2024-99-99\n", ["not valid YAML"]),
+    "no test split": (changed(benchmark={"name": "toy", "test_size": 0}), ["test_size", "from 1 to"]),
     "repeated key": ("name: a\nname: b\n", ["'name' stands twice", "line 2"]),
     "training key": (
         changed(training={"epoch": 2, "batch_size": 64, "lr": 0.01}),
@@ -69,15 +69,35 @@ WRONG = {
     "repeated method": (changed(methods=["ls", "ls"]), ["each method once", "ls, ls"]),
     "benchmark": (changed(benchmark={"name": "qm8"}), ["qm8", "Did you mean 'qm9'?"]),
     "benchmark option": (changed(benchmark={"name": "toy", "trainsize": 5}), ["trainsize", "train_size"]),
-    "benchmark value": (changed(benchmark={"name": "toy", "train_size": 0}), ["train_size", "at least 1", "found 0"]),
+    "benchmark value": (changed(benchmark={"name": "toy", "train_size": 0}), ["train_size", "from 1 to", "found 0"]),
     "type": (changed(budget={"trials": "many"}), ["budget.trials", "integer", "'many'"]),
+    "truth value for a number": (changed(budget={"trials": True}), ["budget.trials", "integer", "found True"]),
+    "truth value for a training number": (
+        changed(training={"epochs": True, "batch_size": 64, "lr": 0.01}),
+        ["`training`", "`epochs` must be a whole number from 1 to", "found True"],
+    ),
+    "text for a number": (changed(resources={"cpus": "1"}), ["resources.cpus", "number", "found '1'"]),
+    "fraction for a whole number": (
+        changed(training={"epochs": 2.0, "batch_size": 64, "lr": 0.01}),
+        ["`epochs`", "found 2.0"],
+    ),
+    "training option that is missing": (changed(training={"epochs": 2, "lr": 0.01}), ["`training`: `batch_size`"]),
+    "training that is no mapping": (changed(training=5), ["`training`: must hold keys and values, found 5"]),
+    "budget that is no mapping": (changed(budget=[5]), ["`budget`: must hold keys and values, found [5]"]),
+    "variants that are no mapping": (changed(variants=5), ["`variants`: must hold keys and values, found 5"]),
+    "schedule": (
+        changed(training={"epochs": 2, "batch_size": 64, "lr": 0.01, "schedule": "cosin"}),
+        ["`training`", "Unknown schedule 'cosin'. Did you mean 'cosine'?"],
+    ),
     "negative trials": (changed(budget={"trials": 0}), ["budget.trials", "greater than or equal to 1"]),
     "missing": ({k: v for k, v in GOOD.items() if k != "budget"}, ["`budget`", "required"]),
     "shared seeds": (changed(seeds={"search": 5, "final": [5, 6]}), ["Seeds must differ", "5"]),
     "name with a path": (changed(name="../x"), ["`name`", "../x"]),
-    "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "positive", "-1"]),
+    "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "greater than 0", "-1"]),
     "grace": (changed(scheduler={"grace_epochs": 9}), ["grace_epochs", "at most", "found 9"]),
     "gpu hours without a GPU": (changed(budget={"trials": 1, "gpu_hours": 1}), ["gpu_hours", "resources.gpus"]),
+    "a GPU and a half": (changed(resources={"gpus": 1.5}), ["`resources`", "`gpus` must be 0, a share", "found 1.5"]),
+    "too small a share": (changed(resources={"cpus": 1e-9}), ["resources.cpus", "0.0001", "found 1e-09"]),
     "published without numbers": (changed(reference="published"), ["no published STL", "measured"]),
     "not a mapping": ("- a\n- b\n", ["mapping", "list"]),
     "not YAML": ("name: [", ["not valid YAML"]),
@@ -97,6 +117,41 @@ def test_a_wrong_file_gets_one_line_with_file_key_and_remedy(case: str, tmp_path
     assert path in message
     for part in expected:
         assert part in message
+
+
+def test_a_study_that_mlflow_would_cut_is_refused(tmp_path: Path) -> None:
+    variants = {f"beta-{n}": {"name": "go4align", "beta": n * 1e-6} for n in range(300)}
+    with pytest.raises(UserError, match=r"must have at most 8,000 characters, .* found 1\d,\d\d\d\. Split"):
+        load_study(write(tmp_path, changed(variants=variants)))
+
+
+NO_NAMES = [
+    "", "../x", "a/b", "a'b", 'a" or 1=1', "%", "a\n", ".hidden", "-dash", "tоy", "a" * 65,
+    "x.yaml", "a,b", "[b]", "<b>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_what_is_no_name_is_refused_wherever_one_stands(name: str) -> None:
+    assert not is_name(name)
+    variant = {"name": "go4align"}
+    for section, key in [({"name": name}, "name"), ({"variants": {name: variant}}, "variants")]:
+        with pytest.raises(ValueError, match=key) as caught:
+            StudyFile.model_validate(changed(**section))
+        assert "must be 1 to 64 of the characters" in explain(caught.value, StudyFile)
+    with pytest.raises(ValueError, match="label"):
+        MethodSection.model_validate({**variant, "label": name})
+
+
+def test_a_look_alike_is_written_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"found 't\\u043ey'"):
+        load_study(write(tmp_path, changed(name="tоy")))
+
+
+@pytest.mark.parametrize("name", ["a", "1e3", "2024-01-01", "a" * 64, "null", "on", "Default", "a.b_c-d"])
+def test_any_other_name_is_a_text_in_every_file(name: str, tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, to_yaml(changed(name=name, variants={name: {"name": "ls"}}, methods=[name]))))
+    assert (study.name, study.method(name).key) == (name, name)
 
 
 def test_an_unknown_preset_suggests_the_nearest() -> None:

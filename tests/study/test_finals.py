@@ -49,8 +49,9 @@ def test_final_seeds_are_the_files_then_new_ones_never_used_before() -> None:
     assert final_seeds(seeds, None) == [101, 102]
     assert final_seeds(seeds, 1) == [101]
     assert final_seeds(seeds, 5) == [101, 102, 103, 105, 106]
-    with pytest.raises(UserError, match="at least 1, found 0"):
-        final_seeds(seeds, 0)
+    for wrong in (0, 10**12):
+        with pytest.raises(UserError, match=f"`--seeds` must be a whole number from 1 to 1000, found {wrong}"):
+            final_seeds(seeds, wrong)
 
 
 def test_the_table_is_mean_and_standard_error_with_ranks_among_the_tuned() -> None:

@@ -102,6 +102,17 @@ def test_an_unknown_user_s_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
             call()
 
 
+@pytest.mark.parametrize("uri", ["sqlite:///a\0b", "sqlite:///a%00b", "sqlite:///\ud800", "http://host\n", "\x1b[2J"])
+def test_a_uri_is_printable(uri: str) -> None:
+    with pytest.raises(UserError, match="must hold printable characters only") as caught:
+        home.tracking_uri(uri)
+    assert str(caught.value).isprintable()
+
+
+def test_a_scheme_may_be_written_large(tmp_path: Path) -> None:
+    assert home.tracking_uri(f"SQLITE:///{tmp_path}/m.db") == f"sqlite:///{tmp_path}/m.db"
+
+
 @pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999", "http://host:port", "postgresql://[::1/runs"])
 def test_a_malformed_uri_is_one_line(uri: str) -> None:
     with pytest.raises(UserError, match="is malformed: ") as caught:

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import shutil
@@ -94,6 +95,54 @@ def test_best_is_the_best_complete_search_trial_of_each_method_in_the_newest_run
     assert [one.trial for one in results.best("alpha", uri, method="ls")] == ["ls-1"]
 
 
+@pytest.fixture
+def shared(uri: str, tmp_path: Path) -> str:
+    """A copy of the store, for others to write to."""
+    shutil.copy(uri.removeprefix("sqlite:///"), tmp_path / "shared.db")
+    return f"sqlite:///{tmp_path}/shared.db"
+
+
+@pytest.mark.parametrize(
+    "tags", [{}, {"study": "alpha"}, {"study": "../..", "study_run": "abc"}, {"study": "alpha", "study_run": "../../x"}]
+)
+def test_a_run_that_others_tagged_alike_is_no_study(shared: str, tags: dict[str, str]) -> None:
+    client = connect(shared)
+    experiment = client.get_experiment_by_name("alpha")
+    assert experiment is not None
+    for known in (experiment.experiment_id, client.create_experiment("\x1b[2Jother")):
+        parent = client.create_run(known, tags={"stage": "study", **tags})
+        client.create_run(known, tags={"mlflow.parentRunId": parent.info.run_id, "stage": "search"})
+    assert [summary.name for summary in results.studies(shared)] == ["beta", "alpha"]
+    assert len(results.best("alpha", shared)) == 2
+
+
+def test_a_run_of_others_below_a_study_is_no_trial(shared: str) -> None:
+    client = connect(shared)
+    run = client.get_run(str(results.trials("alpha", shared).run_id[0]))
+    parent = run.data.tags["mlflow.parentRunId"]
+    created = client.create_run(run.info.experiment_id, tags={"mlflow.parentRunId": parent, "stage": "search"})
+    client.set_terminated(created.info.run_id)
+    assert len(results.trials("alpha", shared)) == 8
+    assert results.studies(shared)[1].trials["search"] == {"finished": 4, "stopped": 1, "failed": 1}
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", '{"name": "alpha", "benchmark": {"name": "toy"}, "gone": 1}'])
+def test_tags_that_cannot_be_read_are_one_line(shared: str, text: str) -> None:
+    client = connect(shared)
+    run = client.get_run(str(results.trials("alpha", shared).set_index("trial").run_id["ls-1"]))
+    client.set_tag(run.info.run_id, "configuration", text)
+    with pytest.raises(
+        UserError, match=r"The tag `configuration` of the MLflow run \w+ cannot be read: .* version"
+    ) as one:
+        results.best("alpha", shared)
+    client.set_tag(run.data.tags["mlflow.parentRunId"], "study_file", text)
+    for read in (results.best, results.study_file):
+        with pytest.raises(UserError, match=r"The tag `study_file` of the MLflow run \w+ cannot be read: .*") as other:
+            read("alpha", shared)
+    assert "\n" not in str(one.value) + str(other.value)
+    assert math.isnan(results.studies(shared)[1].gpu_hours)
+
+
 def test_a_tidy_row_per_trial(uri: str) -> None:
     table = results.trials("alpha", uri).set_index("trial")
     ids = ["stl-0", "ls-0", "ls-1", "ls-2", "ls-3", "ls-4", "go4align-0", "go4align-9"]
@@ -160,17 +209,24 @@ def test_a_run_that_came_to_nothing_hides_no_results(
 
 
 @pytest.mark.parametrize(
-    "path", ["/proc/x/m.db", "{}/file/m.db", "{}/file/deeper/m.db", "{}/closed/m.db", "/" + "x" * 300]
+    "path", ["/proc/x/m.db", "/proc/m.db", "{}/file/m.db", "{}/file/deeper/m.db", "{}/closed/m.db", "/" + "x" * 300]
 )
 def test_a_store_that_cannot_be_made_is_one_line(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "home"))
     (tmp_path / "file").write_text("")
     (tmp_path / "closed").mkdir()
-    access = os.access
-    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "closed" and access(path, mode))
+    touch = Path.touch
+
+    def refuse(path: Path) -> None:  # root may write everywhere
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        touch(path)
+
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(UserError, match=r"The tracking store .* cannot be (created|opened): [A-Z]") as caught:
         connect("sqlite:///" + path.format(tmp_path), create=True)
     assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "closed").iterdir())
 
 
 def test_results_come_back_as_they_were(uri: str) -> None:

@@ -113,6 +113,15 @@ def test_an_unknown_space_suggests_the_nearest() -> None:
         load_space(StudyFile.model_validate({**GOOD, "search_space": "toyy"}))
 
 
+def test_what_a_variant_fixes_is_checked_where_nothing_is_searched(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("benchmark: toy\nmethods: {go4align: {}}\n")
+    variants = {"cold": {"name": "go4align", "beta": -1.0}}
+    study = StudyFile.model_validate({**GOOD, "search_space": str(path), "variants": variants, "methods": ["cold"]})
+    with pytest.raises(UserError, match="`variants.cold`: `beta` must be a finite number of at least 0, found -1"):
+        load_space(study)
+
+
 def test_a_variant_searches_all_but_what_it_fixes(tmp_path: Path) -> None:
     variants = {"scale-only": {"name": "go4align", "smooth": False, "beta": 1e-7}}
     study = StudyFile.model_validate({**GOOD, "variants": variants, "methods": ["ls", "scale-only"]})

@@ -559,23 +559,30 @@ def test_an_event_that_mlflow_refuses_is_skipped_and_kept(
     assert [step for step, _ in points(uri, runs_of(uri)["a"], "score")] == [1, 2, 3]
 
 
-def test_a_full_disk_is_told_and_mlflow_still_hears(
+def test_a_full_disk_is_an_error_and_what_it_lost_can_be_told_again(
     tracker: MlflowTracker, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker.start(trial_of("a"))
+    tracker.log("a", record_of(1))
     with monkeypatch.context() as patch:
         patch.setattr("study.journal.os.write", lambda *_: 0)
-        tracker.log("a", record_of(1))
-        tracker.log("a", record_of(2))
-    tracker.log("a", record_of(3))
+        with pytest.raises(OSError, match="No space left on device"):
+            tracker.log("a", record_of(2))
+        tracker.close("failed")
+    runs = runs_of(uri)
+    assert [step for step, _ in points(uri, runs["a"], "score")] == [1]
+    assert {runs[key].info.status for key in runs} == {"KILLED", "FAILED"}  # none is left running
+    tracker.open(study_of(), resume=True)
+    tracker.start(trial_of("a"))
+    for epoch in (1, 2, 3):
+        tracker.log("a", record_of(epoch))
     tracker.finish("a", result_of("a"))
-    tracker.flush()
+    tracker.close("finished")
     assert [step for step, _ in points(uri, runs_of(uri)["a"], "score")] == [1, 2, 3]
-    assert len(notices) == 1
-    assert "No space left on device" in notices[0]
+    assert notices == []
 
 
-def test_a_parent_run_that_someone_deletes_is_made_anew(
+def test_a_parent_run_that_someone_deletes_is_taken_out_of_the_bin(
     tracker: MlflowTracker, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("study.background._FIRST_WAIT_S", 0.01)
@@ -585,7 +592,9 @@ def test_a_parent_run_that_someone_deletes_is_made_anew(
     tracker.artifact("final.csv", "x")
     run_one(tracker, trial_of("b"))
     tracker.close("finished")
-    assert set(runs_of(uri)) == {"study", "a", "b"}
+    runs = runs_of(uri)
+    assert set(runs) == {"study", "a", "b"}
+    assert {runs[trial].data.tags["mlflow.parentRunId"] for trial in "ab"} == {runs["study"].info.run_id}
     assert notices == []
 
 

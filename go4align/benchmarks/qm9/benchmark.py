@@ -16,6 +16,7 @@ from go4align.benchmarks.qm9 import targets
 from go4align.benchmarks.qm9.batches import N_FEATURES, QM9Batch, SplitData
 from go4align.benchmarks.qm9.cache import Cache, open_cache
 from go4align.benchmarks.qm9.source import MOLECULES
+from go4align.checks import LARGEST, folder, mapping
 from go4align.errors import UserError, unknown_name
 from go4align.models.mpnn import MPNN
 
@@ -23,6 +24,7 @@ TargetUnits = Literal["standard", "own"]
 
 NETWORK = {"dim": 64, "edge_hidden": 128}
 """The published network."""
+WIDEST = 4096
 
 
 class QM9(Benchmark):
@@ -68,16 +70,16 @@ class QM9(Benchmark):
         data_dir: str | Path | None = None,
     ) -> None:
         self._sizes: dict[Split, int | None] = {"test": test_size, "val": val_size, "train": train_size}
-        self._network = NETWORK | dict(network or {})
+        self._network = NETWORK | mapping("network", network)
         self._own_units, self._split_seed = target_units == "own", split_seed
-        self._root = Path(root).expanduser() if root is not None else None
-        self._data_dir = Path(data_dir).expanduser() if data_dir is not None else data_home() / "qm9"
+        self._root = folder("root", root) if root is not None else None
+        self._data_dir = folder("data_dir", data_dir) if data_dir is not None else data_home() / "qm9"
         self._splits: dict[Split, SplitData] = {}
         check_sizes(self._sizes, MOLECULES if root is None else None)
         check_network(self._network)
         if target_units not in get_args(TargetUnits):
             raise unknown_name("target_units of QM9", target_units, get_args(TargetUnits))
-        if isinstance(split_seed, bool) or not isinstance(split_seed, int) or split_seed < 0:
+        if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed <= LARGEST:
             raise UserError(f"QM9's `split_seed` must be an integer of at least 0, found {split_seed!r}.")
 
     def prepare(self) -> None:
@@ -180,5 +182,7 @@ def check_network(network: Mapping[str, int]) -> None:
     for key, value in network.items():
         if key not in NETWORK:
             raise unknown_name("option of QM9's `network`", key, NETWORK)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"QM9's `network.{key}` must be an integer of at least 1, found {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= WIDEST:
+            raise UserError(
+                f"QM9's `network.{key}` must be an integer of at least 1 and at most {WIDEST}, found {value!r}."
+            )

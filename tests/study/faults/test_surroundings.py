@@ -1,0 +1,135 @@
+"""The tracking server is killed, the disk fills up, and the study goes on or says in one line how to."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from studies import Audit, Sandbox, audit, wait_for
+
+from study.mlflow_client import connect
+
+SEARCHED = 8
+
+
+class Server:
+    """A real `mlflow server` on this machine, with its store in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self._port = int(found.getsockname()[1])
+        self.uri = f"http://127.0.0.1:{self._port}"
+        connect(f"sqlite:///{folder}/server.db", create=True)
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
+        command += ["--artifacts-destination", f"{self._folder}/served"]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+        with (self._folder / "server.txt").open("a") as output:
+            self._process = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdout=output, stderr=output
+            )
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = Server(folder)
+    yield server
+    server.kill()
+
+
+@pytest.mark.slow
+def test_a_server_killed_mid_study_loses_nothing(tmp_path: Path, server: Server, undisturbed: Audit) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    sandbox = Sandbox(folder, server.uri)
+    try:
+        process = sandbox.start("run", str(sandbox.write()))
+        wait_for(lambda: len(sandbox.events("log")) > 60)
+        server.kill()
+        wait_for(lambda: len(sandbox.events("log")) > 75)
+        assert "Training goes on" in sandbox.output
+        server.start()
+        code = process.wait(240)
+        if "events are not in MLflow yet" in sandbox.output:  # it ended before MLflow was back
+            assert sandbox.finish("sync", "drill") == 0, sandbox.output
+        else:
+            assert code == 0, sandbox.output
+        assert audit(sandbox, SEARCHED) == undisturbed
+    finally:
+        sandbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 6 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small disk needs root and the right to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_in_one_line_and_the_study_is_resumed_when_there_is_room(
+    tmp_path: Path, small_disk: Path, undisturbed: Audit
+) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.write()
+    sandbox.home.symlink_to(small_disk)
+    try:
+        process = sandbox.start("run", "drill.yaml")
+        wait_for(lambda: len(sandbox.events("log")) > 60)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+        code = process.wait(120)
+        assert "Traceback" not in sandbox.output
+        assert code == 1 and "No space left on device" in sandbox.output
+        assert "study resume drill" in sandbox.output.strip().splitlines()[-1]
+        filler.unlink()
+        assert sandbox.finish("resume", "drill") == 0, sandbox.output
+        assert audit(sandbox, SEARCHED) == undisturbed
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_starts(sandbox: Sandbox) -> None:
+    sandbox.write()
+    sandbox.home.write_text("a file, no folder")
+    assert sandbox.finish("run", "drill.yaml") == 2
+    assert len(sandbox.output.strip().splitlines()) == 1
+    assert "GO4ALIGN_HOME" in sandbox.output
+    sandbox.home.unlink()
+    shutil.rmtree(sandbox.home, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""Going on with a study: what is complete, what has changed, what more budget buys, and what another study lends."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+import study
+from go4align import UserError
+from study import results
+from study.api import limits
+from study.optuna_store import LENT, open_storage, own_trials
+from study.plan import newest_plan
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def uri(ray_cluster: None, go4align_home: Path) -> str:
+    """One store for all, so that single-task references are trained once."""
+    return f"sqlite:///{go4align_home / 'resume.db'}"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(name: str, **changes: Any) -> Path:
+        content = {
+            "name": name,
+            "benchmark": {"name": "toy", "train_size": 128},
+            "training": {"epochs": 2, "batch_size": 64, "lr": 5.0e-3},
+            "methods": ["ls"],
+            "search_space": "toy",
+            "budget": {"trials": 2},
+            "scheduler": {"name": "fifo"},
+            **changes,
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return written
+
+
+def searched(name: str, uri: str) -> list[str]:
+    table = results.trials(name, uri)
+    return sorted(table[table.stage == "search"].trial)
+
+
+def test_a_complete_study_is_not_trained_again(uri: str, write: Write) -> None:
+    first = study.run(str(write("complete")), tracking_uri=uri)
+    assert study.resume("complete", tracking_uri=uri) == first
+    with pytest.raises(UserError, match="exists already.*study resume complete"):
+        study.run(str(write("complete")), tracking_uri=uri)
+    assert searched("complete", uri) == ["search-ls-000", "search-ls-001"]
+
+
+def test_a_changed_study_file_is_refused_with_what_changed_and_accepted_on_request(uri: str, write: Write) -> None:
+    path = write("changing")
+    study.run(str(path), tracking_uri=uri)
+    write("changing", budget={"trials": 3}, scheduler={"name": "asha"})
+    with pytest.raises(UserError, match=r"`budget.trials`: 2 -> 3; `scheduler.name`: fifo -> asha.*--accept-changes"):
+        study.resume("changing", tracking_uri=uri)
+    study.resume("changing", accept_changes=True, tracking_uri=uri)
+    assert searched("changing", uri) == ["search-ls-000", "search-ls-001", "search-ls-002"]
+    assert results.study_file("changing", uri).budget.trials == 3
+    study.resume(str(path), tracking_uri=uri)  # what was accepted is no change any more
+
+
+def test_a_changed_search_space_is_refused_and_takes_over_what_fits(uri: str, write: Write, tmp_path: Path) -> None:
+    space = {
+        "benchmark": "toy",
+        "common": {"lr": {"type": "float", "low": 1e-4, "high": 0.1, "log": True}},
+        "methods": {"ls": {}},
+    }
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(space))
+    write("respaced", search_space=str(file))
+    study.run(str(tmp_path / "respaced.yaml"), tracking_uri=uri)
+    space["common"]["lr"] |= {"low": 4e-3, "high": 6e-3, "log": False}  # type: ignore[index]
+    file.write_text(yaml.safe_dump(space))
+    with pytest.raises(UserError, match=r"search space `common.lr.high`: 0.1 -> 0.006"):
+        study.resume("respaced", tracking_uri=uri)
+    write("respaced", search_space=str(file), budget={"trials": 3})
+    study.resume("respaced", accept_changes=True, tracking_uri=uri)
+    assert searched("respaced", uri) == ["search-ls-000", "search-ls-001", "search-ls-002"]
+    table = results.trials("respaced", uri).set_index("trial")
+    assert 4e-3 <= float(table.loc["search-ls-002", "params.lr"]) <= 6e-3
+
+
+def test_limits_end_a_study_cleanly_and_more_budget_goes_on(uri: str, write: Write) -> None:
+    path = str(write("limited", budget={"trials": 4}))
+    study.run(path, limits=limits(max_trials=1), tracking_uri=uri)
+    assert searched("limited", uri) == ["search-ls-000"]
+    study.resume("limited", limits=limits(max_trials=3), tracking_uri=uri)
+    assert len(searched("limited", uri)) == 3
+    study.resume("limited", limits=limits(max_hours=1e-9), tracking_uri=uri)
+    assert len(searched("limited", uri)) == 3
+    [summary] = [found for found in results.studies(uri) if found.name == "limited"]
+    assert summary.status == "finished"
+    assert summary.trial_hours > 0
+
+
+@pytest.mark.parametrize("wrong", [{"max_trials": 0}, {"max_hours": -1.0}, {"max_gpu_hours": float("nan")}])
+def test_limits_must_be_positive(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="must be positive"):
+        limits(**wrong)
+
+
+def test_another_study_lends_its_finished_trials(uri: str, write: Write, go4align_home: Path) -> None:
+    study.run(str(write("lender")), tracking_uri=uri)
+    study.run(str(write("borrower")), warm_start="lender", tracking_uri=uri)
+    assert searched("borrower", uri) == ["search-ls-000", "search-ls-001"]
+    plan = newest_plan("borrower", uri)
+    assert plan is not None
+    storage = open_storage(go4align_home / "studies" / "borrower" / plan.study_run / "optuna.journal")
+    [name] = optuna.get_all_study_names(storage)
+    search = optuna.load_study(study_name=name, storage=storage)
+    assert len(own_trials(search)) == 2
+    lent = {trial.user_attrs[LENT]: trial for trial in search.trials if LENT in trial.user_attrs}
+    assert set(lent) == {"lender/search-ls-000", "lender/search-ls-001"}
+    scores = results.trials("lender", uri).set_index("trial").score
+    assert lent["lender/search-ls-001"].value == scores["search-ls-001"]
+
+
+def test_only_a_study_over_the_same_space_can_lend(uri: str, write: Write) -> None:
+    with pytest.raises(UserError, match="Unknown study 'nobody'"):
+        study.run(str(write("taker")), warm_start="nobody", tracking_uri=uri)
+    study.run(str(write("other", methods=["ls"], benchmark={"name": "toy", "train_size": 64})), tracking_uri=uri)
+    with pytest.raises(UserError, match="same benchmark"):
+        study.run(str(write("taker")), warm_start="other", tracking_uri=uri)
+
+
+@pytest.mark.parametrize("name", ["nobody", "../../etc", "a'b", ""])
+def test_what_was_never_started_cannot_be_resumed(uri: str, name: str) -> None:
+    with pytest.raises(UserError):
+        study.resume(name, tracking_uri=uri)

@@ -84,7 +84,9 @@ def check_packages(cluster: ClusterFile) -> None:
         cluster.provider["type"], ("", "")
     )
     if package and find_spec(package) is None:
-        raise UserError(f"To start machines there, install the extra `{extra}`: pip install 'go4align-study[{extra}]'")
+        raise UserError(
+            f"To start machines there, {package} is required: pip install -c constraints.txt -e '.[{extra}]'"
+        )
 
 
 def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> list[Step]:

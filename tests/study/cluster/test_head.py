@@ -1,5 +1,6 @@
 """What runs on the head, on a Ray of one node."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from go4align.errors import RunFailedError, UserError
+from study import cli
 from study.cluster import head
 from study.cluster.nodes import Expected
 from study.config import Resources
@@ -48,3 +50,27 @@ def test_jobs_are_told_apart_by_their_study(monkeypatch: pytest.MonkeyPatch) -> 
     assert head.running_job("b") is None
     with pytest.raises(UserError, match="No study 'b' was launched"):
         head.follow("b", print)
+
+
+@pytest.mark.slow
+def test_the_job_runs_a_study_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "name: launched\nbenchmark: {name: toy}\ntraining: {epochs: 1, batch_size: 64, lr: 0.01}\nmethods: [ls]\n"
+        "search_space: toy\nbudget: {trials: 2}\n"
+    )
+    uri = f"sqlite:///{tmp_path / 'launched.db'}"
+
+    def job(*options: str) -> str:
+        words = ["study", "cluster", "job", str(file), "--tracking-uri", uri, *options]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    out = job("--methods", "ls,uw", "--max-trials", "2")
+    assert "Connecting to Ray at auto" in out and "reference: 6 trials" in out and "search: 2 trials" in out
+    assert "The search of 'launched' is complete." in job("--methods", "ls,uw")

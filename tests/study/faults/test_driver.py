@@ -20,9 +20,12 @@ def test_a_driver_killed_ten_times_ends_with_the_trials_of_an_undisturbed_study(
     moments = random.Random(0)
     process = sandbox.start("run", str(sandbox.write()))
     for number in range(KILLS):
-        epochs = len(sandbox.events("log")) + moments.randint(1, 8)
-        wait_for(lambda: len(sandbox.events("log")) >= epochs or process.poll() is not None)  # noqa: B023
-        time.sleep(0.3 * moments.random())
+        if number % 2:  # while it starts, or shortly after
+            time.sleep(6 * moments.random())
+        else:
+            epochs = len(sandbox.events("log")) + moments.randint(1, 12)
+            wait_for(lambda: len(sandbox.events("log")) >= epochs or process.poll() is not None)  # noqa: B023
+            time.sleep(0.3 * moments.random())
         assert process.poll() is None, f"ended before kill {number}: {sandbox.output}"
         kill(process)
         process = sandbox.start("resume", "drill")

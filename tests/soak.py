@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from studies import Audit, Sandbox, audit, kill, wait_for
 
-SEARCHED = 8
+SEARCHED = 16
 FAULTS = ("driver", "worker", "Ctrl-C", "raylet")
 """What is hurt: kill -9 of the driver, of a trial's worker and of Ray's node process, and an interrupt."""
 
@@ -37,7 +37,7 @@ class Soak:
     def __init__(self, folder: Path, seed: int) -> None:
         self.sandbox, self._moments = Sandbox(folder), random.Random(seed)
         self.faults: Counter[str] = Counter()
-        self._process = self.sandbox.start("run", str(self.sandbox.write()))
+        self._process = self.sandbox.start("run", str(self.sandbox.write(budget={"trials": SEARCHED // 2})))
 
     def run(self, faults: int) -> Audit:
         """Hurt it so often, unless it ends before, and then let it end."""

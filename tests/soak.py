@@ -73,7 +73,8 @@ class Soak:
             kill(self._process)
         self._process.wait(120)
         self.faults[fault] += 1
-        self._process = self.sandbox.start("resume", "drill")
+        begun = any((self.sandbox.home / "studies" / "drill").glob("*/plan.json"))
+        self._process = self.sandbox.start(*(("resume", "drill") if begun else ("run", "drill.yaml")))
 
 
 def main() -> None:

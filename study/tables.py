@@ -44,8 +44,9 @@ def main_table(final: FinalTable) -> Table:
             continue
         cells = [cell for row in (published, tuned) for cell in (_with_error(row), _median(row))]
         table.add_row(method, *cells, f"{shown.mean_rank:.2f}", f"{shown.epoch_s:.2f}", str(shown.seeds))
+    table.add_row("stl", "-", "-", "0", "0", "-", "-", "-")
     table.caption = (
-        f"Δm: mean over tasks of the change against single-task learning ({final.reference}), lower is better; "
+        f"Δm: mean over tasks of the change against single-task learning (stl, {final.reference}), lower is better; "
         "median: over tasks; MR: mean rank among the tuned methods"
     )
     table.caption_justify = "left"
@@ -79,14 +80,25 @@ def family_table(final: FinalTable) -> Table:
 
 
 def task_table(final: FinalTable) -> Table:
-    """Per-task relative changes of the tuned configurations: one task can dominate the mean."""
+    """Per-task relative changes of the tuned configurations: one task can dominate the mean.
+
+    Tasks are lines and methods columns, or the other way round where there are more methods.
+    """
     rows = [row for row in final.rows if row.candidate.origin == "tuned"]
     table = Table(title="Change per task against single-task learning, tuned, %", title_justify="left")
-    table.add_column("task/metric")
-    for row in rows:
-        table.add_column(row.candidate.method, justify="right")
-    for key in rows[0].changes if rows else ():
-        table.add_row(key, *(f"{row.changes[key]:+.1f}" for row in rows))
+    keys = list(rows[0].changes) if rows else []
+    if len(rows) <= len(keys):
+        table.add_column("task/metric")
+        for row in rows:
+            table.add_column(row.candidate.method, justify="right")
+        for key in keys:
+            table.add_row(key, *(f"{row.changes[key]:+.1f}" for row in rows))
+    else:
+        table.add_column("method")
+        for key in keys:
+            table.add_column(key.replace("/", "\n"), justify="right")
+        for row in rows:
+            table.add_row(row.candidate.method, *(f"{row.changes[key]:+.1f}" for key in keys))
     return table
 
 

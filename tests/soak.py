@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from studies import Audit, Sandbox, audit, kill, wait_for
 
-SEARCHED = 8
-FAULTS = ("driver", "worker", "Ctrl-C", "raylet")
-"""What is hurt: kill -9 of the driver, of a trial's worker and of Ray's node process, and an interrupt."""
+SEARCHED = 16
+FAULTS = ("driver kills", "kills at the start", "worker kills", "interrupts")
+"""kill -9 of the driver, while it trains or while it starts, kill -9 of a trial's worker, and Ctrl-C."""
 
 
 class Soak:
@@ -37,17 +37,20 @@ class Soak:
     def __init__(self, folder: Path, seed: int) -> None:
         self.sandbox, self._moments = Sandbox(folder), random.Random(seed)
         self.faults: Counter[str] = Counter()
-        self._process = self.sandbox.start("run", str(self.sandbox.write()))
+        self._process = self.sandbox.start("run", str(self.sandbox.write(budget={"trials": SEARCHED // 2})))
 
     def run(self, faults: int) -> Audit:
         """Hurt it so often, unless it ends before, and then let it end."""
         while sum(self.faults.values()) < faults:
-            epochs = len(self.sandbox.events("log")) + self._moments.randint(1, 8)
+            fault = self._moments.choice(FAULTS)
+            if fault == "kills at the start":
+                time.sleep(8 * self._moments.random())
+            epochs = len(self.sandbox.events("log")) + (0 if "start" in fault else self._moments.randint(1, 8))
             wait_for(lambda: len(self.sandbox.events("log")) >= epochs or self._ended, 300)  # noqa: B023
             time.sleep(0.3 * self._moments.random())
             if self._ended:
                 break
-            self._hurt(self._moments.choice(FAULTS))
+            self._hurt(fault)
         code = self._process.wait(600)
         if code:
             raise SystemExit(f"The study ended with {code}:\n{self.sandbox.output}")
@@ -58,23 +61,20 @@ class Soak:
         return self._process.poll() is not None
 
     def _hurt(self, fault: str) -> None:
-        if fault == "worker":
+        if fault == "worker kills":
             for worker in self.sandbox.workers(self._process)[:1]:
                 with suppress(psutil.NoSuchProcess):
                     worker.kill()
                     self.faults[fault] += 1
             return
-        if fault == "driver":
-            kill(self._process)
-        elif fault == "Ctrl-C":
+        if fault == "interrupts":
             os.killpg(self._process.pid, signal.SIGINT)
         else:
-            for child in psutil.Process(self._process.pid).children():
-                if child.name() == "raylet":
-                    child.kill()
+            kill(self._process)
         self._process.wait(120)
         self.faults[fault] += 1
-        self._process = self.sandbox.start("resume", "drill")
+        begun = any((self.sandbox.home / "studies" / "drill").glob("*/plan.json"))
+        self._process = self.sandbox.start(*(("resume", "drill") if begun else ("run", "drill.yaml")))
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def main() -> None:
         expected = calm.run(0)
     if expected.faults:
         raise SystemExit(f"Without any fault: {expected.faults}")
-    columns = [*(f"{fault} kills" for fault in FAULTS), "trials", "lost", "duplicates", "other faults", "same as calm"]
+    columns = [*FAULTS, "trials", "lost", "duplicates", "other faults", "same as calm"]
     print(" | ".join(["study", *columns]))
     survived = 0
     for number in range(options.studies):

@@ -5,7 +5,7 @@ import pytest
 from go4align import UserError
 from go4align.benchmarks.toy import Toy
 from study.config import Configuration, FrozenConfiguration, FrozenFile, Reference, Seeds, StudyFile
-from study.finals import Candidate, candidates, final_id, final_seeds, final_table, final_trials
+from study.finals import Candidate, FinalRow, FinalTable, candidates, final_id, final_seeds, final_table, final_trials
 from study.tables import main_csv, main_table, task_table
 from study.trial import TrialResult
 from tests.study.test_config import GOOD
@@ -71,5 +71,16 @@ def test_the_table_is_mean_and_standard_error_with_ranks_among_the_tuned() -> No
     assert table.failed == (f"{failed.trial}: epoch 1: loss is nan",)
     lines = main_csv(table).splitlines()
     assert len(lines) == 5 and lines[0].startswith("method,origin,delta_m")
-    assert main_table(table).row_count == 2
+    assert main_table(table).row_count == 2 + 1  # and single-task learning
     assert task_table(table).row_count == 2
+
+
+def test_with_more_methods_than_tasks_the_methods_are_lines() -> None:
+    changes = {"a/mae": 1.0, "b/mae": -2.0}
+    configuration = STUDY.configuration("ls")
+    rows = tuple(
+        FinalRow(Candidate(f"m{n}", "tuned", configuration), 1, -0.5, None, -0.5, 1.0, changes, 0.1) for n in range(3)
+    )
+    table = task_table(FinalTable("s", "measured", rows, {"a": ["a"], "b": ["b"]}))
+    assert table.row_count == 3
+    assert [column.header for column in table.columns] == ["method", "a\nmae", "b\nmae"]

@@ -559,6 +559,25 @@ def test_an_event_that_mlflow_refuses_is_skipped_and_kept(
     assert [step for step, _ in points(uri, runs_of(uri)["a"], "score")] == [1, 2, 3]
 
 
+def test_the_cost_so_far_is_kept_with_the_study_while_it_runs(uri: str, notices: Notices) -> None:
+    tracker = MlflowTracker(uri, notify=notices)
+    tracker.open(study_of(resources={"gpus": 0.5}))
+    for trial in "ab":
+        run_one(tracker, trial_of(trial))
+    assert tracker.flush() == 0
+    metrics = runs_of(uri)["study"].data.metrics
+    assert metrics["trial_s"] == 2 * 12.5
+    assert metrics["gpu_hours"] == pytest.approx(12.5 / 3600)
+    tracker.close("finished")
+
+
+def test_warnings_of_a_trial_are_kept_with_it(tracker: MlflowTracker, uri: str, tmp_path: Path) -> None:
+    run_one(tracker, trial_of("a"), warnings=("mgda missed its condition", "No checkpoint can be written"))
+    tracker.close("finished")
+    text = artifact(uri, runs_of(uri)["a"], "warnings.txt", tmp_path).decode()
+    assert text.splitlines() == ["mgda missed its condition", "No checkpoint can be written"]
+
+
 def test_a_full_disk_is_an_error_and_what_it_lost_can_be_told_again(
     tracker: MlflowTracker, uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:

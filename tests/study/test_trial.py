@@ -1,12 +1,14 @@
 """One trial without Ray: frozen results, failures as results, test read only when asked, and reproducibility."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
+from go4align.training import Checkpoints, EpochRecord
 from study.config import Configuration, StudyFile
-from study.trial import Trial, TrialResult, run_trial
+from study.trial import ATTEMPTS, Trial, TrialResult, run_trial
 from tests.study.test_config import GOOD
 
 STUDY = StudyFile.model_validate(GOOD)
@@ -86,3 +88,39 @@ def test_a_single_task_run_is_scored_by_its_own_loss() -> None:
     records = []
     result = run_trial(Trial("t", "reference", configuration, 1), records.append)
     assert result.score == min(record.val.losses[3] for record in records)
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint_and_equals_a_whole_one(tmp_path: Path) -> None:
+    whole, checkpoints, heard = run_trial(trial("go4align", test=True)), Checkpoints(tmp_path), []
+
+    class Killed(BaseException):
+        """No exception that a trial turns into a result."""
+
+    def die(record: EpochRecord) -> None:
+        heard.append(record.epoch)
+        raise Killed
+
+    with pytest.raises(Killed):
+        run_trial(trial("go4align", test=True), die, checkpoints=checkpoints)
+    resumed = run_trial(trial("go4align", test=True), lambda r: heard.append(r.epoch), checkpoints=checkpoints)
+    assert same(resumed, whole)
+    assert heard == [1, 1, 2]  # the driver may not have heard of the first
+
+
+def test_a_trial_whose_process_dies_again_and_again_in_one_epoch_has_failed(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for _ in range(ATTEMPTS):
+        checkpoints.attempt(0)
+    result = run_trial(trial(), checkpoints=checkpoints)
+    assert result.status == "failed"
+    assert result.reason.startswith("epoch 1: The trial's process died 3 times") and "batch_size" in result.reason
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_and_is_told(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    run_trial(trial(), checkpoints=checkpoints)
+    newest = max(tmp_path.glob("epoch-*.pt"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    result = run_trial(trial(), checkpoints=checkpoints)
+    assert same(dataclasses.replace(result, warnings=()), run_trial(trial()))
+    assert len(result.warnings) == 1 and newest.name in result.warnings[0]

@@ -17,6 +17,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -79,15 +80,24 @@ def own_trials(search: optuna.Study) -> list[FrozenTrial]:
 def ask(search: optuna.Study, number: int, distributions: Distributions) -> tuple[optuna.Trial, int]:
     """The trial of that number, a new one or one that was running when its process ended, and its last reported step.
 
-    A kill may have come before all its values were chosen; the same sampler chooses the rest.
+    A new trial's values are chosen first and then written in one piece, so that a kill changes none of them.
     """
-    own = own_trials(search)
+    trials, own = search.get_trials(deepcopy=False), own_trials(search)
     if number >= len(own):
+        if all(trial.state != TrialState.WAITING for trial in trials):
+            search.enqueue_trial(_chosen(trials, search.sampler, distributions))
         return search.ask(dict(distributions)), 0
     trial = optuna.Trial(search, own[number]._trial_id)
     for name, distribution in distributions.items():
         _suggest(trial, name, distribution)
     return trial, own[number].last_step or 0
+
+
+def _chosen(trials: Sequence[FrozenTrial], sampler: BaseSampler, distributions: Distributions) -> dict[str, Any]:
+    """What the sampler proposes after these trials."""
+    scratch = optuna.create_study(sampler=sampler)
+    scratch.add_trials(trials)
+    return scratch.ask(dict(distributions)).params
 
 
 def _suggest(trial: optuna.Trial, name: str, space: BaseDistribution) -> None:

@@ -74,7 +74,7 @@ def test_a_node_that_is_lost_costs_no_trial(sandbox: Sandbox, cluster: Cluster) 
     sandbox.write(resources={"cpus": 1})
     process = sandbox.start("run", "drill.yaml", "--address", cluster.address)
     wait_for(lambda: len(sandbox.events("log")) > 60)  # past the references
-    cluster.remove_node(cluster.list_all_nodes[-1], allow_graceful=False)
+    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
     assert process.wait(240) == 0, sandbox.output
     assert "lost its worker or its node" in sandbox.output
     found = audit(sandbox, SEARCHED)

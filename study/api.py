@@ -1,4 +1,4 @@
-"""The commands as typed functions, for notebooks and scripts: `run`, `resume`, `best`, `final`, `train`, `studies`."""
+"""The commands as typed functions, for notebooks and scripts."""
 
 import math
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def resume(
     if changed and not accept_changes:
         raise UserError(
             f"The study '{name}' was started from another study file: {'; '.join(changed)}. Undo that, or go on with "
-            "the file as it is now by --accept-changes."
+            "the file as it is now by --accept-changes (but scores of trials that train otherwise would not compare)."
         )
     if plan.searched and not changed and not (limits and limits.given):
         shown.print(f"The search of '{name}' is complete.", markup=False)

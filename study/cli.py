@@ -29,8 +29,8 @@ Tracking = Annotated[
     typer.Option("--tracking-uri", help="MLflow store; default $MLFLOW_TRACKING_URI, else ~/.go4align/mlflow.db."),
 ]
 MaxTrials = Annotated[int | None, typer.Option(help="End after this many search trials in all.")]
-MaxHours = Annotated[float | None, typer.Option(help="Start no search trial after this many hours.")]
-MaxGpuHours = Annotated[float | None, typer.Option(help="Start no search trial after this many GPU-hours.")]
+MaxHours = Annotated[float | None, typer.Option(help="Start no search trial after this many hours of all sittings.")]
+MaxGpuHours = Annotated[float | None, typer.Option(help="Start no search trial after so many GPU-hours of ended ones.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")]
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from go4align.errors import UserError
 from study.config import FrozenFile, Section, StudyFile, is_name
-from study.files import absolute, is_file, load_study, study_text, with_methods
+from study.files import absolute, explain, is_file, load_study, study_text, with_methods
 from study.home import home, tracking_uri, without_password
 from study.space import SearchSpace, load_space
 
@@ -29,8 +29,16 @@ class Limits(Section):
         return self.model_dump(exclude_none=True)
 
     def applied(self, study: StudyFile) -> StudyFile:
-        """The study with these limits."""
-        return study.model_copy(update={"budget": study.budget.model_copy(update=self.given)})
+        """The study with these limits.
+
+        Raises:
+            UserError: they do not go with the rest of it.
+        """
+        budget = study.budget.model_dump() | self.given
+        try:
+            return StudyFile.model_validate({**study.model_dump(), "budget": budget})
+        except ValidationError as error:
+            raise UserError(explain(error, StudyFile)) from None
 
 
 class Launch(Section):
@@ -190,7 +198,7 @@ def plan_of(name: str, study_run: str) -> Plan | None:
 
 
 def changes(plan: Plan, study: StudyFile, space: SearchSpace) -> list[str]:
-    """What differs from the plan: `training.epochs`: 8 -> 12. Limits of the budget and the store may differ."""
+    """What differs from the plan: `training.epochs`: 8 -> 12. What a command line sets, and the store, may."""
     free: dict[str, Any] = {"tracking_uri": None}
     limits = dict.fromkeys(Limits.model_fields)
     pairs = [

@@ -70,6 +70,10 @@ class Session:
         self.history = History()
 
     @property
+    def _resume_command(self) -> str:
+        return f"study resume {self.study.name}" + (f" --address {self._address}" if self._address else "")
+
+    @property
     def spent_s(self) -> float:
         """Seconds that all sittings with this run of the study have lasted."""
         return self.history.wall_s + time.monotonic() - self._began
@@ -111,11 +115,11 @@ class Session:
         if left:
             self._say(f"What follows lacks {left} events: bring them with `study sync {self.study.name}`.")
         if interrupted:
-            self._say(f"Interrupted. Go on with: study resume {self.study.name}")
+            self._say(f"Interrupted. Go on with: {self._resume_command}")
         if isinstance(error, OSError) and error.errno in _DISK:
             where = f" ({error.filename})" if error.filename else ""
             raise RunFailedError(
-                f"{error.strerror}{where}: the study stopped. Mend that, then: study resume {self.study.name}"
+                f"{error.strerror}{where}: the study stopped. Mend that, then: {self._resume_command}"
             ) from None
 
     def run(

@@ -190,7 +190,7 @@ class _Run:
         self.place = f"epoch {trainer.epoch + 1}"
         if self._attempt(trainer.epoch) > ATTEMPTS:
             raise UserError(
-                f"The trial's process died {ATTEMPTS} times in this epoch, most likely for want of memory. Lower "
+                f"The trial's process died {ATTEMPTS} times in this epoch, for want of memory or with its node. Lower "
                 "`training.batch_size`, or run fewer trials at once by a larger share of CPU or GPU in `resources`."
             )
         return record

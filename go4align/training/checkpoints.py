@@ -20,7 +20,7 @@ class CheckpointWarning(UserWarning):
 
 
 class Checkpoints:
-    """The checkpoints in a folder, one file per epoch, `epoch-00012-<sha256>.pt`.
+    """The checkpoints in a folder, one file per epoch, `epoch-00012-<hash>.pt`, with 16 digits of the content's sha256.
 
     A file is written beside its final name and moved there, so that a kill leaves the earlier ones untouched; the name
     holds a hash of the content, so that a file which a power cut or a full disk spoiled is recognised.

@@ -61,7 +61,7 @@ class NodeWatch:
         elif now - self._seen > self._patience_s:
             raise RunFailedError(
                 f"The Ray cluster has had no node for a trial for {now - self._seen:.0f} s: it crashed or was stopped. "
-                "Nothing is lost: start it again, then `study resume`."
+                "Nothing is lost: start it again, then `study resume NAME`."
             )
 
 

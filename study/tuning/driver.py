@@ -1,6 +1,7 @@
 """What happens to trials, told on the driver to the proposals and to listeners: every epoch and every end once."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -86,8 +87,7 @@ class Driver(DriverOnly, tune.Callback):
             begun = self._history.configurations.get(trial.id)
             if (known := self._history.results.get(trial.id)) is not None:
                 self._ended.add(trial.id)
-                self.results.append(known)
-                self._proposals.finish(trial, known)
+                self._proposals.finish(trial, replace(known, seconds=0.0))  # which the budget has counted
             elif begun is not None and Configuration.model_validate_json(begun) != trial.configuration:
                 reason = "the study file was changed before the trial ended"
                 self._end(trial, TrialResult(trial.id, "failed", reason=reason))

@@ -50,7 +50,7 @@ def run_trials(
     history: History | None = None,
     patience_s: float = 20.0,
 ) -> list[TrialResult]:
-    """Run all proposed trials on the connected cluster; returns their results in the order they ended.
+    """Run what is left of the proposed trials on the connected cluster; returns their results in the order they ended.
 
     A trial whose process or node dies goes on elsewhere from its last checkpoint, as does one of an earlier sitting.
 
@@ -72,7 +72,8 @@ def run_trials(
     asha = MethodwiseASHA(scheduler, history) if scheduler and scheduler.name == "asha" else None
     checkpoints, scratch = folder / "checkpoints", folder / "ray"
     for earlier in checkpoints.glob("*"):
-        Checkpoints(earlier).forgive()
+        ended = earlier.name in history.results
+        Checkpoints(earlier).clear() if ended else Checkpoints(earlier).forgive()
     watch = NodeWatch(resources, patience_s)
     driver = Driver(proposals, listeners, history, checkpoints, asha.stopped if asha else frozenset(), watch)
     tuner = tune.Tuner(

@@ -109,6 +109,16 @@ def test_limits_must_be_positive(wrong: dict[str, Any]) -> None:
         limits(**wrong)
 
 
+def test_a_limit_that_does_not_go_with_the_study_is_one_line_and_leaves_it_as_it_was(uri: str, write: Write) -> None:
+    path = str(write("without-gpus"))
+    with pytest.raises(UserError, match="gpu_hours"):
+        study.run(path, limits=limits(max_gpu_hours=1), tracking_uri=uri)
+    study.run(path, tracking_uri=uri)
+    with pytest.raises(UserError, match="gpu_hours"):
+        study.resume("without-gpus", limits=limits(max_gpu_hours=1), tracking_uri=uri)
+    assert study.resume("without-gpus", tracking_uri=uri).study == "without-gpus"
+
+
 def test_another_study_lends_its_finished_trials(uri: str, write: Write, go4align_home: Path) -> None:
     study.run(str(write("lender")), tracking_uri=uri)
     study.run(str(write("borrower")), warm_start="lender", tracking_uri=uri)

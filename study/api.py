@@ -106,7 +106,7 @@ def resume(
     plan = plan_to_resume(name, tracking_uri and resolve_uri(tracking_uri))
     launch = plan.launch.renewed(file, limits or Limits())
     study, space = launch.load() if launch.readable else (launch.limits.applied(plan.study), plan.space)
-    uri = store_of(plan, tracking_uri or study.tracking_uri)
+    uri = store_of(plan, tracking_uri or (study.tracking_uri if "***" in plan.store else None))  # a password
     changed = changes(plan, study, space)
     if changed and not accept_changes:
         raise UserError(

@@ -25,6 +25,8 @@ from go4align import UserError
 from go4align.benchmarks.registry import build_benchmark
 from study import cli
 from study.api import write_frozen
+from study.cluster.checks import findings
+from study.cluster.files import load_cluster
 from study.config import Configuration, FrozenFile, StudyFile
 from study.files import load_configurations, load_frozen, load_study
 from study.mlflow_tracker import MlflowTracker
@@ -89,6 +91,8 @@ def frozen_file(study: StudyFile) -> FrozenFile:
 
 
 FROZEN = frozen_file(StudyFile.model_validate({**STUDY, "methods": ["ls", "cagrad", "given"]})).model_dump(mode="json")
+ROOT = Path(__file__).parents[2]
+ON_PREMISE, CLOUD = (yaml.safe_load((ROOT / name).read_text()) for name in ("clusters/on-premise.yaml", "cluster.yaml"))
 PLAIN = {key: FROZEN["configurations"][1][key] for key in ("benchmark", "method", "training")}
 
 
@@ -148,6 +152,13 @@ def check_frozen(path: Path) -> None:
     assert load_configurations(str(again)) == (frozen.configurations, frozen.reference)
 
 
+def check_cluster(path: Path) -> None:
+    cluster = assert_read_or_refused(lambda: load_cluster(str(path)))
+    if cluster is not None:
+        for found in findings(cluster):
+            assert_clear(found)
+
+
 def check_configuration(path: Path) -> None:
     loaded = assert_read_or_refused(lambda: load_configurations(str(path)))
     for configuration in loaded[0] if loaded else ():
@@ -161,6 +172,8 @@ KINDS: dict[str, tuple[dict[str, Any], Callable[[Path], None]]] = {
     "search space": (SPACE, check_space),
     "frozen file": (FROZEN, check_frozen),
     "configuration": (PLAIN, check_configuration),
+    "cluster file": (ON_PREMISE, check_cluster),
+    "cluster file for a cloud": (CLOUD, check_cluster),
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -247,6 +260,8 @@ def test_the_files_that_are_changed_are_valid(kind: str, folder: Path) -> None:
         "search space": lambda: load_space(StudyFile.model_validate({**STUDY, "search_space": str(path)})),
         "frozen file": lambda: load_frozen(str(path)),
         "configuration": lambda: load_configurations(str(path)),
+        "cluster file": lambda: load_cluster(str(path)),
+        "cluster file for a cloud": lambda: load_cluster(str(path)),
     }
     assert loaders.get(kind, lambda: load_study(str(path)))()
 

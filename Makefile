@@ -24,7 +24,7 @@ demo: setup ## a real study in minutes: search, best configurations, final runs,
 test: setup ## run the whole test suite; warnings are errors
 	$(BIN)/python -m pytest $(ARGS)
 
-soak: setup ## kill workers, drivers and Ray under studies for about ten minutes, and count what was lost
+soak: setup ## kill workers, drivers and Ray under studies for a quarter of an hour, and count what was lost
 	$(BIN)/python tests/soak.py
 
 lint: setup ## check style, import direction and types

@@ -34,9 +34,14 @@ class MethodwiseASHA(FIFOScheduler):
         self._by_method: dict[str, ASHAScheduler] = {}
         self._known = set[str]()
         self.stopped: set[str] = set()
+        reported = {report.trial for report in history.reports}
+        epochs = {
+            trial: Configuration.model_validate_json(text).training.epochs
+            for trial, text in history.configurations.items()
+            if trial in reported
+        }
         for report in history.reports:
-            epochs = Configuration.model_validate_json(history.configurations[report.trial]).training.epochs
-            decision = self._decide(report.method, report.trial, epochs, report.epoch, report.score)
+            decision = self._decide(report.method, report.trial, epochs[report.trial], report.epoch, report.score)
             if decision == TrialScheduler.STOP:
                 self.stopped.add(report.trial)
 

@@ -118,7 +118,7 @@ class Sandbox:
     def workers(self, process: "subprocess.Popen[str]") -> list[psutil.Process]:
         """The processes that train this driver's trials."""
         try:
-            return [child for child in psutil.Process(process.pid).children(recursive=True) if _trains(child)]
+            return [child for child in psutil.Process(process.pid).children(recursive=True) if trains(child)]
         except psutil.NoSuchProcess:
             return []
 
@@ -141,9 +141,10 @@ class Sandbox:
             started.wait()
 
 
-def _trains(process: psutil.Process) -> bool:
+def trains(process: psutil.Process, title: str = "ray::ImplicitFunc") -> bool:
+    """Whether a process is a trial's worker; with `.train` at the title's end, one in the middle of an epoch."""
     try:
-        return " ".join(process.cmdline()).startswith("ray::ImplicitFunc")
+        return " ".join(process.cmdline()).startswith(title)
     except psutil.Error:
         return False
 

@@ -118,13 +118,6 @@ def end(process: "subprocess.Popen[Any]") -> None:
     process.wait()
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _with_home(line: str, home: Path) -> str:
     parts = line.split(":")
     return ":".join([*parts[:5], str(home), "/bin/bash"]) if parts[0] == "root" else line

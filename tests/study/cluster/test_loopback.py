@@ -1,15 +1,14 @@
 """Ray's real launcher on three hosts that are this machine: launch, lose the terminal and a host, attach, stop."""
 
 import os
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from hosts import Host, end, free_port, make_key, why_not
+from hosts import Host, end, make_key, why_not
+from servers import MlflowServer, free_port
 from studies import Sandbox, audit, wait_for
 
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
@@ -41,18 +40,9 @@ def hosts(tmp_path: Path, key: Path) -> Iterator[list[Host]]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """An MLflow server on this machine's loopback, which all three hosts share."""
-    uri = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", uri.rpartition(":")[2]]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    settings = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (tmp_path / "server.txt").open("w") as log:
-        process = subprocess.Popen(command, env=settings, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for(lambda: _answers(f"{uri}/health"))
-        yield uri
-    finally:
-        end(process)
+    server = MlflowServer(tmp_path)
+    yield server.uri
+    server.kill()
 
 
 @pytest.fixture
@@ -138,11 +128,3 @@ def _training(sandbox: Sandbox, hosts: list[Host]) -> bool:
     """Every host trains a trial, and as many trials have epochs behind them."""
     begun = {event["trial"] for event in sandbox.events("log")}
     return len(begun) >= len(hosts) and all(host.runs("ray::ImplicitFunc.train") for host in hosts)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except OSError:
-        return False

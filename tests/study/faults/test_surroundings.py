@@ -2,68 +2,28 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import MlflowServer
 from studies import Audit, Sandbox, audit, wait_for
-
-from study.mlflow_client import connect
 
 SEARCHED = 8
 
 
-class Server:
-    """A real `mlflow server` on this machine, with its store in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self._port = int(found.getsockname()[1])
-        self.uri = f"http://127.0.0.1:{self._port}"
-        connect(f"sqlite:///{folder}/server.db", create=True)
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
-        command += ["--artifacts-destination", f"{self._folder}/served"]
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-        with (self._folder / "server.txt").open("a") as output:
-            self._process = subprocess.Popen(
-                command, env=environment, start_new_session=True, stdout=output, stderr=output
-            )
-        wait_for(self.answers)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
     folder = tmp_path / "server"
     folder.mkdir()
-    server = Server(folder)
+    server = MlflowServer(folder)
     yield server
     server.kill()
 
 
 @pytest.mark.slow
-def test_a_server_killed_mid_study_loses_nothing(tmp_path: Path, server: Server, undisturbed: Audit) -> None:
+def test_a_server_killed_mid_study_loses_nothing(tmp_path: Path, server: MlflowServer, undisturbed: Audit) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
     sandbox = Sandbox(folder, server.uri)

@@ -1,6 +1,7 @@
 """The cache on disk with real processes: several at once, a killed one, damaged files, a torch_geometric root."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -33,6 +34,24 @@ def test_several_processes_at_once_convert_once(tmp_path: Path) -> None:
     assert [out.strip() for out, _ in outputs] == ["300"] * 3
     assert sum("converting 300 molecules" in errors for _, errors in outputs) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"qm9pack-first300", "qm9pack-first300.lock"}
+
+
+def test_workers_of_a_node_without_data_convert_once_for_all_their_trials(tmp_path: Path) -> None:
+    """Two nodes, each with a home of its own; two workers on each, which train trial after trial."""
+    code = (
+        "from go4align.benchmarks.qm9 import QM9; QM9._limit = 300\n"
+        "for trial in range(3): QM9(train_size=100, val_size=50, test_size=50).prepare()"
+    )
+    workers = [
+        (node, subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True))
+        for node in ("one", "two")
+        for environment in [os.environ | {"GO4ALIGN_HOME": str(tmp_path / node)}] * 2
+    ]
+    told = {"one": "", "two": ""}
+    for node, process in workers:
+        told[node] += process.communicate(timeout=120)[1]
+        assert process.returncode == 0, told[node]
+    assert [text.count("QM9: converting 300 molecules, once") for text in told.values()] == [1, 1]
 
 
 def test_a_killed_conversion_is_taken_up_by_the_next_start(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Synthetic regression tasks of very different scales: seconds on a CPU, for tests, docs and fault drills."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align.benchmarks.base import Benchmark, Metric, Split, Task
-from go4align.checks import whole_number
+from go4align.checks import real_number, whole_number
 from go4align.models.base import MultiTaskModel
 
 
@@ -31,6 +32,7 @@ class Toy(Benchmark):
         train_size, val_size, test_size: samples per split.
         width: hidden units of the network.
         data_seed: seeds functions, inputs and noise.
+        pause_s: seconds that every epoch sleeps, as if a GPU were at work: a cluster is rehearsed without one.
     """
 
     name: ClassVar[str] = "toy"
@@ -44,6 +46,7 @@ class Toy(Benchmark):
         test_size: int = 256,
         width: int = 32,
         data_seed: int = 0,
+        pause_s: float = 0.0,
     ) -> None:
         sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
         whole_number("n_tasks", n_tasks, 1, 1000)
@@ -52,7 +55,7 @@ class Toy(Benchmark):
             whole_number(f"{split}_size", size, 1, 100_000)
         whole_number("data_seed", data_seed, 0)
         self.tasks = tuple(Task(f"task{m}", "mse", (Metric("mae"),)) for m in range(n_tasks))
-        self._width = width
+        self._width, self._pause_s = width, real_number("pause_s", pause_s, high=3600)
         self._data: dict[Split, ToyBatch] = {}
         generator = torch.Generator().manual_seed(data_seed)
         teacher = [torch.randn(8, 16, generator=generator), torch.randn(16, n_tasks, generator=generator)]
@@ -70,6 +73,8 @@ class Toy(Benchmark):
         return ToyModel(self.n_tasks, self._width)
 
     def batches(self, split: Split, batch_size: int, generator: torch.Generator | None = None) -> Iterator[ToyBatch]:
+        if split == "train":
+            time.sleep(self._pause_s)
         data, size = self._data[split], self.size(split)
         order = torch.arange(size) if generator is None else torch.randperm(size, generator=generator)
         for chosen in order.split(batch_size):

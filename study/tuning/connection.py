@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,16 +35,26 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
 
 class NodeWatch:
-    """Notices that no node is left that could hold a trial; Ray would wait for one for ever.
+    """Notices that nodes have joined, and that none is left that could hold a trial; Ray would wait for one for ever.
 
     Args:
         resources: of a trial.
         patience_s: how long a cluster may be without such a node, for an autoscaler to replace it.
+
+    Attributes:
+        slots: how many trials the cluster has held at once at its largest: a trial whose node is lost waits for
+            another, which is what makes an autoscaler start one.
+        on_growth: told when that becomes more.
+
+    Raises:
+        UserError: no node can hold a trial.
     """
 
     def __init__(self, resources: Resources, patience_s: float) -> None:
         self._resources, self._patience_s = resources, patience_s
         self._looked = self._seen = time.monotonic()
+        self.slots = check_resources(resources)
+        self.on_growth: Callable[[int], object] = lambda slots: None
 
     def check(self) -> None:
         """Look, every few seconds.
@@ -55,8 +65,11 @@ class NodeWatch:
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
             return
-        self._looked = now
-        if count_slots(self._resources):
+        self._looked, slots = now, count_slots(self._resources)
+        if slots > self.slots:
+            self.slots = slots
+            self.on_growth(slots)
+        if slots:
             self._seen = now
         elif now - self._seen > self._patience_s:
             raise RunFailedError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from go4align.training import Checkpoints, EpochRecord
 from study.config import Resources, Scheduler
@@ -17,7 +17,7 @@ from study.history import History
 from study.proposals import Proposals
 from study.trial import Trial, TrialResult, run_trial
 from study.tuning.asha import MethodwiseASHA
-from study.tuning.connection import NodeWatch, check_resources
+from study.tuning.connection import NodeWatch
 from study.tuning.driver import Driver, DriverOnly, Listener
 
 _SETTINGS = {
@@ -67,24 +67,24 @@ def run_trials(
     Raises:
         UserError: no node can hold one trial (`RunFailedError`: none can any more).
     """
-    slots = check_resources(resources)
+    watch = NodeWatch(resources, patience_s)
     history = history or History()
     asha = MethodwiseASHA(scheduler, history) if scheduler and scheduler.name == "asha" else None
     checkpoints, scratch = folder / "checkpoints", folder / "ray"
     for earlier in checkpoints.glob("*"):
         ended = earlier.name in history.results
         Checkpoints(earlier).clear() if ended else Checkpoints(earlier).forgive()
-    watch = NodeWatch(resources, patience_s)
     driver = Driver(proposals, listeners, history, checkpoints, asha.stopped if asha else frozenset(), watch)
+    searcher = ConcurrencyLimiter(_Searcher(driver), max_concurrent=watch.slots)
+    watch.on_growth = searcher.set_max_concurrency
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
             metric="score",
             mode="min",
-            search_alg=_Searcher(driver),
+            search_alg=searcher,
             scheduler=asha or FIFOScheduler(),
             num_samples=proposals.total,
-            max_concurrent_trials=slots,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -19,14 +19,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head without room for trials, and four nodes with a GPU and more CPUs than their trials take."""
+    """A head without room for trials, and nodes with a GPU and more CPUs than their trials take; one is to come."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(N_NODES):
-        cluster.add_node(num_cpus=2, num_gpus=1)
+    for _ in range(N_NODES - 1):
+        add_node(cluster)
     yield cluster
     cluster.shutdown()
+
+
+def add_node(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=2, num_gpus=1)
 
 
 @pytest.fixture
@@ -37,13 +41,12 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize(("gpus", "cpus", "per_node"), [(1.0, 1.0, 1), (0.5, 0.5, 2)])
-def test_trials_fill_the_gpus_and_no_more_and_outlive_a_node(
+def test_trials_fill_the_gpus_and_no_more_also_those_that_join_and_outlive_a_node(
     gpus: float, cpus: float, per_node: int, sandbox: Sandbox, cluster: Cluster
 ) -> None:
-    head, *nodes = [raylet(node) for node in cluster.list_all_nodes()]
     sandbox.write(
-        benchmark={"name": "toy", "train_size": 4096, "n_tasks": N_NODES * per_node + 2},  # a reference run of each
-        training={"epochs": 30 * per_node, "batch_size": 64, "lr": 5.0e-3},  # until all slots are in use
+        benchmark={"name": "toy", "n_tasks": 3 * N_NODES * per_node, "pause_s": 0.5},  # a reference run of each task
+        training={"epochs": 20, "batch_size": 64, "lr": 5.0e-3},
         methods=["ls"],
         budget={"trials": N_TRIALS},
         resources={"cpus": cpus, "gpus": gpus},
@@ -53,14 +56,20 @@ def test_trials_fill_the_gpus_and_no_more_and_outlive_a_node(
 
     def placed() -> list[int]:
         """How many trials each node trains right now, never more than it may."""
+        head, *nodes = [raylet(node) for node in cluster.list_all_nodes()]
         found = [training(node) for node in nodes]
         assert training(head) == 0
         assert max(found) <= per_node, found
         return found
 
-    wait_for(lambda: min(placed()) == per_node or process.poll() is not None, 240)
-    assert process.poll() is None, f"never {per_node} on each node: {sandbox.output}"
-    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+    def fill() -> None:
+        wait_for(lambda: min(placed()) == per_node or process.poll() is not None, 240)
+        assert process.poll() is None, f"never {per_node} on each node: {sandbox.output}"
+
+    fill()
+    add_node(cluster)
+    fill()
+    cluster.remove_node(cluster.list_all_nodes()[-2], allow_graceful=False)
     wait_for(lambda: placed() and process.poll() is not None, 400)
 
     assert process.returncode == 0, sandbox.output

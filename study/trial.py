@@ -29,6 +29,10 @@ Status = Literal["finished", "stopped", "failed"]
 ATTEMPTS = 3
 """How often a trial's process may die in one epoch before the trial counts as failed."""
 
+SLOW_SAVE_S, SAVE_SHARE = 1.0, 0.05
+"""A checkpoint that takes longer than this to write is followed by the next once they take at most this share of the
+time."""
+
 _MOST_WARNINGS = 20
 
 
@@ -122,6 +126,7 @@ class _Run:
         self.trial, self.checkpoints, self.warnings = trial, checkpoints, list[str]()
         self.place, self.metrics, self.epoch_s = "before training", Metrics(), list[float]()
         self._start, self._before_s = time.perf_counter(), 0.0
+        self._next_save = self._start
 
     @property
     def seconds(self) -> float:
@@ -169,14 +174,20 @@ class _Run:
             self.metrics = split_metrics(trainer.benchmark, "val", record.val, self.trial.reference)
 
     def _save(self, trainer: Trainer, record: EpochRecord) -> None:
-        """A disk that takes no checkpoint does not stop the training; a kill then costs more than one epoch."""
-        if self.checkpoints is None:
+        """After every epoch, but less often on storage that is slow, as where many trials share it: see `SAVE_SHARE`.
+
+        A disk that takes no checkpoint does not stop the training. A kill then costs more than one epoch.
+        """
+        began = time.perf_counter()
+        if self.checkpoints is None or began < self._next_save:
             return
         ours = {"metrics": self.metrics, "epoch_s": self.epoch_s, "seconds": self.seconds, "record": asdict(record)}
         try:
             self.checkpoints.save(record.epoch, {"trainer": trainer.state_dict(), **ours})
         except OSError as error:
             warnings.warn(CheckpointWarning(f"No checkpoint can be written: {error}."), stacklevel=2)
+        took = time.perf_counter() - began
+        self._next_save = began + took / SAVE_SHARE if took > SLOW_SAVE_S else began
 
     def _resume(self, trainer: Trainer) -> EpochRecord | None:
         """Go on from the newest checkpoint; returns its epoch's record, which the driver may not have heard of."""

@@ -1,14 +1,16 @@
 """One trial without Ray: frozen results, failures as results, test read only when asked, and reproducibility."""
 
 import dataclasses
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from go4align.training import Checkpoints, EpochRecord
 from study.config import Configuration, StudyFile
-from study.trial import ATTEMPTS, Trial, TrialResult, run_trial
+from study.trial import ATTEMPTS, SLOW_SAVE_S, Trial, TrialResult, run_trial
 from tests.study.test_config import GOOD
 
 STUDY = StudyFile.model_validate(GOOD)
@@ -124,3 +126,14 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_is_told(tmp_path: Path) -> None
     result = run_trial(trial(), checkpoints=checkpoints)
     assert same(dataclasses.replace(result, warnings=()), run_trial(trial()))
     assert len(result.warnings) == 1 and newest.name in result.warnings[0]
+
+
+def test_slow_storage_gets_fewer_checkpoints_and_the_trial_is_the_same(tmp_path: Path) -> None:
+    class Slow(Checkpoints):
+        def save(self, epoch: int, state: dict[str, Any]) -> None:
+            saved.append(epoch)
+            time.sleep(SLOW_SAVE_S)
+
+    saved: list[int] = []
+    assert same(run_trial(trial(), checkpoints=Slow(tmp_path)), run_trial(trial()))
+    assert saved == [1]

@@ -11,12 +11,7 @@ from go4align.errors import RunFailedError, UserError, unknown_name
 from go4align.training import EpochRecord
 from study import results as stored
 from study.config import Configuration, FrozenConfiguration, FrozenFile, digest
-from study.files import (
-    is_file,
-    load_configurations,
-    load_frozen,
-    load_study,
-)
+from study.files import is_file, load_configurations, load_frozen, load_study, with_methods
 from study.finals import FinalTable
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
@@ -144,10 +139,49 @@ def _best_after_search(name: str, uri: str) -> FrozenFile:
         ) from None
 
 
-def resumable(source: str, *, tracking_uri: str | None = None) -> bool:
-    """Whether `resume` has something to go on with here, else `run` begins."""
+def run_or_resume(
+    source: str,
+    *,
+    methods: str | None = None,
+    again: bool = False,
+    accept_changes: bool = False,
+    limits: Limits | None = None,
+    warm_start: str | None = None,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+    console: Console | None = None,
+) -> FrozenFile | FinalTable:
+    """`run`, or `resume` where this machine has the study already and `again` does not ask for another run of it.
+
+    Raises:
+        UserError: as for both; or the study was begun with other `methods`.
+    """
     study = load_study(source)
-    return newest_plan(study.name, resolve_uri(tracking_uri or study.tracking_uri)) is not None
+    plan = None if again else newest_plan(study.name, resolve_uri(tracking_uri or study.tracking_uri))
+    if plan is None:
+        return run(
+            source,
+            methods=methods,
+            again=again,
+            limits=limits,
+            warm_start=warm_start,
+            address=address,
+            tracking_uri=tracking_uri,
+            console=console,
+        )
+    if methods is not None and with_methods(study, methods).methods != plan.study.methods:
+        raise UserError(
+            f"The study '{study.name}' was begun with the methods {', '.join(plan.study.methods)}, not with those of "
+            f"`--methods {methods}`. Go on with it without that option, or begin anew beside it with --again."
+        )
+    return resume(
+        source,
+        accept_changes=accept_changes,
+        limits=limits,
+        address=address,
+        tracking_uri=tracking_uri,
+        console=console,
+    )
 
 
 def best(name: str, *, method: str | None = None, tracking_uri: str | None = None) -> FrozenFile:

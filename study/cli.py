@@ -227,19 +227,37 @@ app.add_typer(cluster.app, name="cluster")
 def job(
     source: Annotated[str, typer.Argument(metavar="NAME|FILE")],
     methods: Annotated[str | None, typer.Option()] = None,
+    again: Annotated[bool, typer.Option("--again")] = False,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes")] = False,
+    final_runs: Annotated[bool, typer.Option("--final")] = False,
     max_trials: MaxTrials = None,
     max_hours: MaxHours = None,
     max_gpu_hours: MaxGpuHours = None,
+    warm_start: Annotated[str | None, typer.Option()] = None,
     tracking_uri: Tracking = None,
 ) -> None:
-    """On the head: `study run`, or `study resume` where the study exists already."""
-    from study import api
+    """On the head, what `study launch` asks for; goes on with a study that exists already."""
+    from study import api, tables
+    from study.config import FrozenFile
 
-    limits = (max_trials, max_hours, max_gpu_hours)
-    if api.resumable(source, tracking_uri=tracking_uri):
-        resume(source, False, *limits, address="auto", tracking_uri=tracking_uri)
-    else:
-        run(source, methods, False, *limits, address="auto", tracking_uri=tracking_uri)
+    console, limits = _console(), api.limits(max_trials, max_hours, max_gpu_hours)
+    found = api.run_or_resume(
+        source,
+        methods=methods,
+        again=again,
+        accept_changes=accept_changes,
+        limits=limits,
+        warm_start=warm_start,
+        address="auto",
+        tracking_uri=tracking_uri,
+        console=console,
+    )
+    if isinstance(found, FrozenFile):
+        console.print(tables.best_table(found))
+        if not final_runs:
+            return
+        found = api.final(found.study, address="auto", tracking_uri=tracking_uri, console=console)
+    _show_final(console, found, tracking_uri, and_next=False)
 
 
 def _show_best(console: Console, frozen: "FrozenFile", store: str | None) -> None:
@@ -249,14 +267,15 @@ def _show_best(console: Console, frozen: "FrozenFile", store: str | None) -> Non
     _next(console, store, f"study best {frozen.study} --out best.yaml", f"study final {frozen.study}")
 
 
-def _show_final(console: Console, table: "FinalTable", store: str | None) -> None:
+def _show_final(console: Console, table: "FinalTable", store: str | None, *, and_next: bool = True) -> None:
     from study import tables
 
     for shown in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
         console.print(shown(table))
     for line in table.failed:
         _complain(f"failed: {line}")
-    _next(console, store, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
+    if and_next:
+        _next(console, store, f"study best {table.study} --out best.yaml", "study ls", mlflow_ui=True)
     if table.failed:
         raise typer.Exit(1)
 

@@ -1,9 +1,10 @@
 """The commands `study launch`, `attach`, `down` and `study cluster ...`: arguments in, steps run, no logic."""
 
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,9 +49,13 @@ def launch(
     file: ClusterPath,
     source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name, or a study file.")],
     methods: Annotated[str | None, typer.Option(help="As of `study run`.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="As of `study run`.")] = False,
+    accept_changes: Annotated[bool, typer.Option("--accept-changes", help="As of `study resume`.")] = False,
+    final: Annotated[bool, typer.Option("--final", help="Make the final runs, too, once the search is done.")] = False,
     max_trials: Annotated[int | None, typer.Option(help="As of `study run`.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="As of `study run`.")] = None,
     max_gpu_hours: Annotated[float | None, typer.Option(help="As of `study run`.")] = None,
+    warm_start: Annotated[str | None, typer.Option(metavar="STUDY", help="As of `study run`.")] = None,
     tracking_uri: Tracking = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Wait for so many workers; default all.")] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Wait so long for them.")] = 20,
@@ -60,27 +65,31 @@ def launch(
 
     The study runs on the cluster's head: when this terminal is lost, it goes on, and `study attach` shows it again.
 
-    Examples: `study launch cluster.yaml qm9`, `study launch cluster.yaml my-study.yaml --dry-run`
+    Examples: `study launch cluster.yaml qm9 --final`, `study launch cluster.yaml my-study.yaml --dry-run`
     """
     from study import plan
+    from study.cluster.checks import tracking
     from study.cluster.files import load_cluster
     from study.cluster.launcher import Launch, check_packages, launch_steps
     from study.cluster.nodes import expected
     from study.cluster.runner import run_steps, show_steps
     from study.cluster.staging import stage
+    from study.home import without_password
 
     cluster = load_cluster(file)
     study, _ = plan.Launch(source=source, methods=methods).load()
     _complain_of(cluster, study, tracking_uri)
-    given = {"methods": methods, "max-trials": max_trials, "max-hours": max_hours, "max-gpu-hours": max_gpu_hours}
-    options = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
+    options: dict[str, str | float | bool | None] = {
+        "methods": methods, "again": again, "accept-changes": accept_changes, "final": final, "max-trials": max_trials,
+        "max-hours": max_hours, "max-gpu-hours": max_gpu_hours, "warm-start": warm_start,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         staged = stage(source, study, cluster, Path(scratch))
         launched = Launch(
             source=staged.source,
             study=study,
             folder=staged.folder,
-            options=options,
+            options=_words(options),
             job=f"{study.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}",
             expected=expected(cluster, study.resources, workers),
             minutes=minutes,
@@ -93,7 +102,10 @@ def launch(
         _say(f"{study.name} on {cluster.config['cluster_name']}: {launched.expected.nodes} nodes")
         with _left_alone(file):
             run_steps(steps, _console(), folder=cluster.path.parent)
-    _say(f"Next: study down {file}")
+    uri = tracking(cluster, study, tracking_uri)
+    store = f" --tracking-uri {shlex.quote(without_password(uri))}" if uri else ""
+    more = [] if final else [f"study launch {shlex.quote(file)} {shlex.quote(source)} --final"]
+    _next(*more, f"study best {study.name} --out best.yaml{store}", f"study down {shlex.quote(file)}")
 
 
 def attach(
@@ -116,6 +128,7 @@ def attach(
         return
     with _left_alone(file):
         run_steps(steps, _console(), folder=cluster.path.parent)
+    _next(f"study down {shlex.quote(file)}")
 
 
 def down(file: ClusterPath, dry_run: DryRun = False) -> None:
@@ -191,6 +204,16 @@ def _complain_of(cluster: "ClusterFile", study: "StudyFile | None", store: str |
         _console(stderr=True).print(one_line(f"study: {cluster.path.name}: {line}"), soft_wrap=True)
     if found:
         raise typer.Exit(UserError.exit_code)
+
+
+def _words(options: Mapping[str, str | float | bool | None]) -> list[str]:
+    """Options as they are typed; a flag has no value."""
+    given = [(key, value) for key, value in options.items() if value is not None and value is not False]
+    return [word for key, value in given for word in (f"--{key}", *([] if value is True else [str(value)]))]
+
+
+def _next(*commands: str) -> None:
+    _say("Next: " + "\n      ".join(commands))
 
 
 def _say(text: str) -> None:

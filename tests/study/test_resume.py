@@ -11,7 +11,7 @@ import yaml
 import study
 from go4align import UserError
 from study import results
-from study.api import limits
+from study.api import limits, run_or_resume
 from study.optuna_store import LENT, open_storage, own_trials
 from study.plan import newest_plan
 
@@ -141,6 +141,18 @@ def test_only_a_study_over_the_same_space_can_lend(uri: str, write: Write) -> No
     study.run(str(write("other", methods=["ls"], benchmark={"name": "toy", "train_size": 64})), tracking_uri=uri)
     with pytest.raises(UserError, match="same benchmark"):
         study.run(str(write("taker")), warm_start="other", tracking_uri=uri)
+
+
+def test_what_is_launched_twice_goes_on_but_not_with_other_methods(uri: str, write: Write) -> None:
+    path = str(write("launched"))
+    first = run_or_resume(path, methods="ls,rlw", limits=limits(max_trials=1), tracking_uri=uri)
+    assert searched("launched", uri) == ["search-ls-000"]
+    assert run_or_resume(path, limits=limits(max_trials=2), tracking_uri=uri) != first
+    assert searched("launched", uri) == ["search-ls-000", "search-rlw-000"]
+    with pytest.raises(UserError, match="begun with the methods ls, rlw, not with those of `--methods ls`.*--again"):
+        run_or_resume(path, methods="ls", tracking_uri=uri)
+    run_or_resume(path, methods="ls", again=True, limits=limits(max_trials=1), tracking_uri=uri)
+    assert searched("launched", uri) == ["search-ls-000"]
 
 
 @pytest.mark.parametrize("name", ["nobody", "../../etc", "a'b", ""])

@@ -43,7 +43,7 @@ def study(monkeypatch: pytest.MonkeyPatch, capsys: Any, *words: object) -> str:
 
 
 def test_a_dry_run_prints_every_step(cluster_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    words = ["launch", cluster_path, "toy", "--dry-run", "--methods", "ls,uw", "--max-hours", "2"]
+    words = ["launch", cluster_path, "toy", "--dry-run", "--methods", "ls,uw", "--max-hours", "2", "--final"]
     out = study(monkeypatch, capsys, *words, "--tracking-uri", "http://me:secret@10.0.0.9:5000")
     steps = [line for line in out.splitlines() if line.startswith("[")]
     assert [step.partition("] ")[2] for step in steps] == [
@@ -60,7 +60,7 @@ def test_a_dry_run_prints_every_step(cluster_path: Path, monkeypatch: pytest.Mon
     assert f"{ray} up --yes --no-restart" in out
     assert "study cluster ready toy --nodes 2 --gpus 2 --room 0" in out
     assert "ray job submit --no-wait --submission-id toy-" in out
-    assert "-- study cluster job toy --methods ls,uw --max-hours 2.0 --tracking-uri" in out
+    assert "-- study cluster job toy --methods ls,uw --final --max-hours 2.0 --tracking-uri" in out
     assert "RAY_AUTH_MODE=token" in out and "GO4ALIGN_HOME=/mnt/go4align/home" in out
     assert "secret" not in out
 

@@ -57,17 +57,18 @@ def test_a_launched_study_survives_its_terminal_and_a_host(
     tmp_path: Path, hosts: list[Host], sandbox: Sandbox, key: Path
 ) -> None:
     sandbox.write(
-        benchmark={"name": "toy", "train_size": 8192},
-        training={"epochs": 40, "batch_size": 64, "lr": 5.0e-3},
+        benchmark={"name": "toy", "pause_s": 0.4},
+        training={"epochs": 30, "batch_size": 64, "lr": 5.0e-3},
         methods=["go4align"],
         budget={"trials": N_TRIALS},
         resources={"cpus": 1},
         scheduler={"name": "fifo"},
+        seeds={"final": [101]},
     )
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(cluster_file(sandbox, key)))
     at_home = launching_machine(tmp_path)
 
-    terminal = sandbox.start("launch", "cluster.yaml", "drill.yaml", environment=at_home)
+    terminal = sandbox.start("launch", "cluster.yaml", "drill.yaml", "--final", environment=at_home)
     wait_for(lambda: terminal.poll() is not None or _training(sandbox, hosts), 180)
     assert terminal.poll() is None, sandbox.output
     assert "3/3 nodes" in sandbox.output
@@ -80,6 +81,7 @@ def test_a_launched_study_survives_its_terminal_and_a_host(
     assert found.faults == []
     assert set(found.trials.values()) == {"finished"}
     assert "it goes on from its last epoch" in sandbox.output
+    assert "drill: test split" in sandbox.output
 
     assert sandbox.start("down", "cluster.yaml", environment=at_home).wait(120) == 1
     assert "127.0.0.3 does not answer" in sandbox.output

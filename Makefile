@@ -21,8 +21,8 @@ demo: setup ## a real study in minutes: search, best configurations, final runs,
 	$(BIN)/study run qm9-demo --again
 	$(BIN)/study final qm9-demo
 
-test: setup ## run the whole test suite; warnings are errors
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## run the whole test suite, a file on each processor; warnings are errors
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: setup ## kill workers, drivers and Ray under studies for a quarter of an hour, and count what was lost
 	$(BIN)/python tests/soak.py

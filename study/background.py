@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from itertools import groupby
+from queue import Empty, SimpleQueue
 
 from go4align.errors import UserError
 from study.events import Event
@@ -15,11 +17,14 @@ Notify = Callable[[str], None]
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _REFUSALS = 3
+_MOST_AT_ONCE = 2000
 _DOWN_GRACE_S = 5.0
 
 
 class Background(threading.Thread):
-    """Delivers events in order. A store that is down is waited for; an event that a healthy store refuses is skipped.
+    """Delivers each trial's events in order. A store that is down is waited for; an event that a healthy one refuses is
+    skipped. What has come while the store was busy is told together, so a slow store falls behind only so far: the more
+    epochs of a trial wait, the more of them take one call.
 
     Args:
         writer: applies events.
@@ -34,6 +39,7 @@ class Background(threading.Thread):
         self._progress = threading.Condition()
         self._pending = 0
         self._down, self._refused = False, 0
+        self._delivered, self._skipped = set[int](), set[int]()
         self._hurry, self._abandon = threading.Event(), threading.Event()
 
     @property
@@ -74,23 +80,41 @@ class Background(threading.Thread):
         return left
 
     def run(self) -> None:
-        while (event := self._queue.get()) is not None and not self._abandon.is_set():
-            self._deliver(event)
+        while (events := self._next()) and not self._abandon.is_set():
+            for together in _together(events):
+                self._deliver(together)
+            self._mark(events)
 
-    def _deliver(self, event: Event) -> None:
+    def _next(self) -> list[Event]:
+        """All that waits, and at least one event; nothing where the thread shall end."""
+        events: list[Event] = []
+        event = self._queue.get()
+        with suppress(Empty):
+            while event is not None and len(events) < _MOST_AT_ONCE:
+                events.append(event)
+                event = self._queue.get_nowait()
+        if event is None and events:
+            self._queue.put(None)
+        return events
+
+    def _deliver(self, events: Sequence[Event]) -> None:
         wait, refusals = _FIRST_WAIT_S, 0
         while not self._abandon.is_set():
             try:
-                self._writer.apply(event)
+                self._writer.apply(events)
             except Exception as error:  # whatever a store or a network can raise: training must go on
                 self._wait(wait)
                 wait = min(2 * wait, _LONGEST_WAIT_S)
                 refusals += self._is_up(error)
+                if refusals >= _REFUSALS and len(events) > 1:
+                    for event in events:  # not all of them need be bad
+                        self._deliver([event])
+                    return
                 if refusals >= _REFUSALS:
-                    self._skip(event, error)
+                    self._skip(events[0], error)
                     return
             else:
-                self._done(event)
+                self._done(events)
                 return
 
     def _wait(self, seconds: float) -> None:
@@ -109,18 +133,27 @@ class Background(threading.Thread):
             return False
         return True
 
-    def _done(self, event: Event, *, skipped: bool = False) -> None:
-        with suppress(OSError):  # a full disk: the event may be told twice, which changes nothing
-            self._taken.mark(event, skipped=skipped)
+    def _done(self, events: Sequence[Event], *, skipped: bool = False) -> None:
+        (self._skipped if skipped else self._delivered).update(event.seq for event in events)
         with self._progress:
-            self._pending -= 1
+            self._pending -= len(events)
             self._progress.notify_all()
         if self._down and not skipped:
             self._down = False
             self._say(f"MLflow is back; {self._pending} events are on their way.")
 
+    def _mark(self, events: Sequence[Event]) -> None:
+        """Note what was delivered, up to the first event that was not: after a kill the rest is told again."""
+        with suppress(OSError):  # a full disk: events may be told twice, which changes nothing
+            for event in events:
+                if event.seq not in self._delivered | self._skipped:
+                    break
+                self._taken.mark(event, skipped=event.seq in self._skipped)
+        self._delivered.clear()
+        self._skipped.clear()
+
     def _skip(self, event: Event, problem: Exception) -> None:
-        self._done(event, skipped=True)
+        self._done([event], skipped=True)
         if not self._refused:
             what = f"'{event.kind}' of {event.trial or 'the study'}"
             self._say(f"MLflow refused {what} ({_one_line(problem)}). The journal keeps it; `study sync` tries again.")
@@ -129,6 +162,18 @@ class Background(threading.Thread):
     def _say(self, text: str) -> None:
         with suppress(Exception):  # a broken terminal must not end the thread
             self._notify(text)
+
+
+def _together(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """What one call can tell. A trial's events keep their order, and no trial's passes one of the study as a whole."""
+    for _, between in groupby(events, key=lambda event: bool(event.trial)):
+        by_trial = defaultdict[tuple[str, str], list[Event]](list)
+        for event in between:
+            by_trial[event.study_run, event.trial].append(event)
+        for own in by_trial.values():
+            for kind, alike in groupby(own, key=lambda event: event.kind):
+                same = list(alike)
+                yield from [same] if kind == "log" else ([event] for event in same)
 
 
 def _one_line(problem: Exception) -> str:

@@ -3,15 +3,20 @@
 import tempfile
 import time
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from study.epoch_table import epoch_table
 from study.events import Event
 from study.journal import Journal
 from study.mlflow_runs import RunFinder
 from study.schema import epoch_metrics, result_metrics
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 _RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "interrupted": "KILLED", "failed": "FAILED"}
 """Only complete runs are FINISHED, so that `attributes.status = 'FINISHED'` finds them and nothing else."""
@@ -34,8 +39,8 @@ class MlflowWriter:
         self._journal, self._runs = journal, RunFinder(uri, journal)
         self._study_run = ""
 
-    def apply(self, event: Event) -> None:
-        """Tell MLflow one event.
+    def apply(self, events: Sequence[Event]) -> None:
+        """Tell MLflow one event, or several epochs of one trial in one call.
 
         Raises:
             Exception: anything that MLflow, its store or the network may raise. Call `forget`, then repeat.
@@ -43,12 +48,15 @@ class MlflowWriter:
         handlers = {
             "open": self._open,
             "start": self._start,
-            "log": self._epoch,
             "finish": self._finish,
             "artifact": self._artifact,
             "close": self._close,
         }
-        self._study_run = event.study_run
+        self._study_run = events[0].study_run
+        if events[0].kind == "log":
+            self._epochs(events)
+            return
+        [event] = events
         handlers[event.kind](event)
 
     def forget(self) -> None:
@@ -82,11 +90,14 @@ class MlflowWriter:
         self._batch(run, params=first.data["params"], tags={"status": "running", "reason": ""})
         self._runs.client.update_run(run, status="RUNNING")
 
-    def _epoch(self, event: Event) -> None:
-        run = self._runs.child(event.study_run, event.trial)
-        first = self._journal.runs[event.study_run].starts[event.trial].data
-        metrics = epoch_metrics(event.data, first["tasks"], reference=first["reference"])
-        self._batch(run, metrics=metrics, step=event.data["epoch"], time_ms=event.time_ms)
+    def _epochs(self, events: Sequence[Event]) -> None:
+        of, trial = events[0].study_run, events[0].trial
+        first = self._journal.runs[of].starts[trial].data
+        points: list[Metric] = []
+        for event in events:
+            metrics = epoch_metrics(event.data, first["tasks"], reference=first["reference"])
+            points += _points(metrics, event.data["epoch"], event)
+        self._batch(self._runs.child(of, trial), points=points)
 
     def _finish(self, event: Event) -> None:
         run, result = self._runs.child(event.study_run, event.trial), event.data
@@ -94,7 +105,7 @@ class MlflowWriter:
             records = self._journal.records(event.study_run, event.trial)
             logged = bool(records) and records[-1]["best"] == result["score"]
             metrics = result_metrics(result, score_logged=logged)
-            self._batch(run, metrics=metrics, step=result["epochs"], time_ms=event.time_ms)
+            self._batch(run, points=_points(metrics, result["epochs"], event))
             tasks = self._journal.runs[event.study_run].starts[event.trial].data["tasks"]
             self._upload(run, "epochs.parquet", epoch_table(records, tasks))
         if result.get("details"):
@@ -102,9 +113,7 @@ class MlflowWriter:
         if result.get("warnings"):
             self._upload(run, "warnings.txt", "\n".join(result["warnings"]).encode())
         if result.get("cost"):
-            self._batch(
-                self._runs.parent(event.study_run), metrics=result["cost"], step=event.seq, time_ms=event.time_ms
-            )
+            self._batch(self._runs.parent(event.study_run), points=_points(result["cost"], event.seq, event))
         self._batch(run, tags={"status": result["status"], "reason": result.get("reason", "")[:1000]})
         self._end(run, event)
 
@@ -119,7 +128,7 @@ class MlflowWriter:
             key: event.data[key] for key in ("wall_s", "trial_s", "gpu_hours") if key in event.data
         }
         tags = {key: str(value) for key, value in event.data.items() if key in {"status", "search_status"}}
-        self._batch(run, metrics=cost, step=event.seq, time_ms=event.time_ms, tags=tags)
+        self._batch(run, points=_points(cost, event.seq, event), tags=tags)
         self._end(run, event)
 
     def _end(self, run: str, event: Event) -> None:
@@ -129,22 +138,18 @@ class MlflowWriter:
         self,
         run: str,
         *,
-        metrics: Mapping[str, float] | None = None,
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        step: int = 0,
-        time_ms: int = 0,
+        points: "Sequence[Metric]" = (),
+        params: Mapping[str, str] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Param, RunTag
 
-        points = [Metric(key, value, time_ms, step) for key, value in (metrics or {}).items()]
-        named = [Param(key, value) for key, value in (params or {}).items()]
-        labels = [RunTag(key, value) for key, value in (tags or {}).items()]
-        batch, points = points[:_METRICS_PER_CALL], points[_METRICS_PER_CALL:]
-        self._runs.client.log_batch(run, batch, named, labels, synchronous=True)
-        while points:
-            batch, points = points[:_METRICS_PER_CALL], points[_METRICS_PER_CALL:]
-            self._runs.client.log_batch(run, batch, synchronous=True)
+        named = [Param(key, value) for key, value in params.items()]
+        labels = [RunTag(key, value) for key, value in tags.items()]
+        for start in range(0, max(1, len(points)), _METRICS_PER_CALL):
+            chunk = points[start : start + _METRICS_PER_CALL]
+            self._runs.client.log_batch(run, chunk, named, labels, synchronous=True)
+            named, labels = [], []
 
     def _upload(self, run: str, name: str, content: bytes) -> None:
         path = PurePosixPath(name)
@@ -154,3 +159,9 @@ class MlflowWriter:
             file = Path(folder) / path.name
             file.write_bytes(content)
             self._runs.client.log_artifact(run, str(file), None if len(path.parts) == 1 else str(path.parent))
+
+
+def _points(metrics: Mapping[str, float], step: int, event: Event) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    return [Metric(key, value, event.time_ms, step) for key, value in metrics.items()]

@@ -510,9 +510,9 @@ def test_sync_without_a_journal(uri: str) -> None:
 def test_callers_never_wait_for_mlflow(uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, apply = threading.Event(), MlflowWriter.apply
 
-    def stuck(self: MlflowWriter, event: Any) -> None:
+    def stuck(self: MlflowWriter, events: Any) -> None:
         assert gate.wait(60)
-        apply(self, event)
+        apply(self, events)
 
     monkeypatch.setattr(MlflowWriter, "apply", stuck)
     tracker = MlflowTracker(uri, notify=notices)
@@ -523,6 +523,32 @@ def test_callers_never_wait_for_mlflow(uri: str, notices: Notices, monkeypatch: 
     assert tracker.flush() == 0
     tracker.close("finished")
     assert runs_of(uri)["a"].info.status == "FINISHED"
+
+
+def test_epochs_that_wait_take_one_call_for_each_trial(
+    uri: str, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, apply, calls = threading.Event(), MlflowWriter.apply, list[list[tuple[str, str, object]]]()
+
+    def stuck(self: MlflowWriter, events: Any) -> None:
+        assert gate.wait(60)
+        calls.append([(event.kind, event.trial, event.data.get("epoch")) for event in events])
+        apply(self, events)
+
+    monkeypatch.setattr(MlflowWriter, "apply", stuck)
+    tracker = MlflowTracker(uri, notify=notices)
+    tracker.open(study_of())
+    for trial in "ab":
+        tracker.start(trial_of(trial))
+    for epoch in (1, 2, 3):
+        for trial in "ab":
+            tracker.log(trial, record_of(epoch))
+    gate.set()
+    tracker.close("finished")
+    assert [("log", "a", 1), ("log", "a", 2), ("log", "a", 3)] in calls
+    assert [kind for [(kind, *_), *_] in calls] == ["open", *2 * ["start", "log", "finish"], "close"]
+    assert [step for step, _ in points(uri, runs_of(uri)["b"], "score")] == [1, 2, 3]
+    assert sync("tracked", uri) == (0, 0)
 
 
 def test_what_goes_wrong_in_tracking_is_told_once_and_not_raised(tracker: MlflowTracker, notices: Notices) -> None:
@@ -540,10 +566,10 @@ def test_an_event_that_mlflow_refuses_is_skipped_and_kept(
 ) -> None:
     apply, wait = MlflowWriter.apply, "study.background._FIRST_WAIT_S"
 
-    def picky(self: MlflowWriter, event: Any) -> None:
-        if event.data.get("epoch") == 2:
+    def picky(self: MlflowWriter, events: Any) -> None:
+        if any(event.data.get("epoch") == 2 for event in events):
             raise ValueError("no even numbers")
-        apply(self, event)
+        apply(self, events)
 
     with monkeypatch.context() as patch:
         patch.setattr(wait, 0.01)

@@ -22,7 +22,7 @@ demo: setup ## a real study in minutes: search, best configurations, final runs,
 	$(BIN)/study final qm9-demo
 
 test: setup ## run the whole test suite, a file on each processor; warnings are errors
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## kill workers, drivers and Ray under studies for a quarter of an hour, and count what was lost
 	$(BIN)/python tests/soak.py

@@ -57,7 +57,7 @@ def test_a_launched_study_survives_its_terminal_and_a_host(
     tmp_path: Path, hosts: list[Host], sandbox: Sandbox, key: Path
 ) -> None:
     sandbox.write(
-        benchmark={"name": "toy", "pause_s": 0.4},
+        benchmark={"name": "toy", "pause_s": 0.2},
         training={"epochs": 30, "batch_size": 64, "lr": 5.0e-3},
         methods=["go4align"],
         budget={"trials": N_TRIALS},

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, takewhile
 from queue import Empty, SimpleQueue
 
 from go4align.errors import UserError
@@ -22,9 +22,10 @@ _DOWN_GRACE_S = 5.0
 
 
 class Background(threading.Thread):
-    """Delivers each trial's events in order. A store that is down is waited for; an event that a healthy one refuses is
-    skipped. What has come while the store was busy is told together, so a slow store falls behind only so far: the more
-    epochs of a trial wait, the more of them take one call.
+    """Delivers each trial's events in order.
+
+    A store that is down is waited for; an event that a healthy one refuses is skipped. Epochs of a trial that have come
+    while the store was busy take one call, so a slow store falls behind only so far.
 
     Args:
         writer: applies events.
@@ -39,7 +40,7 @@ class Background(threading.Thread):
         self._progress = threading.Condition()
         self._pending = 0
         self._down, self._refused = False, 0
-        self._delivered, self._skipped = set[int](), set[int]()
+        self._told, self._skipped = set[int](), set[int]()
         self._hurry, self._abandon = threading.Event(), threading.Event()
 
     @property
@@ -134,7 +135,7 @@ class Background(threading.Thread):
         return True
 
     def _done(self, events: Sequence[Event], *, skipped: bool = False) -> None:
-        (self._skipped if skipped else self._delivered).update(event.seq for event in events)
+        (self._skipped if skipped else self._told).update(event.seq for event in events)
         with self._progress:
             self._pending -= len(events)
             self._progress.notify_all()
@@ -143,13 +144,12 @@ class Background(threading.Thread):
             self._say(f"MLflow is back; {self._pending} events are on their way.")
 
     def _mark(self, events: Sequence[Event]) -> None:
-        """Note what was delivered, up to the first event that was not: after a kill the rest is told again."""
-        with suppress(OSError):  # a full disk: events may be told twice, which changes nothing
-            for event in events:
-                if event.seq not in self._delivered | self._skipped:
-                    break
-                self._taken.mark(event, skipped=event.seq in self._skipped)
-        self._delivered.clear()
+        """Note what was told, up to the first event that was not: after a kill the rest is told again."""
+        settled = self._told | self._skipped
+        if whole := list(takewhile(lambda event: event.seq in settled, events)):
+            with suppress(OSError):  # a full disk: events may be told twice, which changes nothing
+                self._taken.mark(whole, refused=self._skipped)
+        self._told.clear()
         self._skipped.clear()
 
     def _skip(self, event: Event, problem: Exception) -> None:

@@ -164,10 +164,11 @@ class Taken:
         with suppress(OSError):  # a full disk
             self._write()
 
-    def mark(self, event: Event, *, skipped: bool = False) -> None:
-        """Note that the store has the event, or that it refused it. Written atomically."""
-        self.through = max(self.through, event.seq)
-        (self.skipped.add if skipped else self.skipped.discard)(event.seq)
+    def mark(self, events: Collection[Event], *, refused: Collection[int] = ()) -> None:
+        """Note that the store has these events, but for the refused ones (by `seq`). Written atomically."""
+        seqs = {event.seq for event in events}
+        self.through = max(self.through, *seqs)
+        self.skipped = (self.skipped - seqs) | (seqs & set(refused))
         self._write()
 
     def _write(self) -> None:

@@ -123,12 +123,12 @@ def test_taken_says_what_a_store_lacks(journal: Journal, tmp_path: Path) -> None
     first, second, third = read_journal(tmp_path)
     runs = list(journal.runs.values())
     taken = Taken(tmp_path, "sqlite:///a.db")
-    taken.mark(first)
-    taken.mark(second, skipped=True)
+    taken.mark([first])
+    taken.mark([second], refused={second.seq})
     assert [event.seq for event in Taken(tmp_path, "sqlite:///a.db").missing(runs)] == [2, 3]
     assert [event.seq for event in Taken(tmp_path, "http://other").missing(runs)] == [1, 2, 3]
-    taken.mark(third)
-    taken.mark(second)
+    taken.mark([third])
+    taken.mark([second])
     assert Taken(tmp_path, "sqlite:///a.db").missing(runs) == []
     assert "a.db" not in (tmp_path / "taken.json").read_text()
 
@@ -144,7 +144,7 @@ def test_a_store_owns_the_runs_that_were_opened_for_it(journal: Journal, tmp_pat
         return [run.id for run in Taken(tmp_path, uri).own(journal)]
 
     assert (own("sqlite:///a.db"), own("http://b")) == (["r1"], ["r1"])  # an old journal does not say
-    Taken(tmp_path, "sqlite:///a.db").mark(next(read_journal(tmp_path)))
+    Taken(tmp_path, "sqlite:///a.db").mark([next(read_journal(tmp_path))])
     journal.append("r2", "open", data={"store": "http://me:***@b"})
     journal.append("r3", "open", data={"store": "sqlite:///a.db"})
     assert (own("sqlite:///a.db"), own("http://me:secret@b"), own("http://c")) == (["r1", "r3"], ["r2"], [])
@@ -153,7 +153,7 @@ def test_a_store_owns_the_runs_that_were_opened_for_it(journal: Journal, tmp_pat
 
 def test_a_run_that_another_store_gets_is_owed_from_its_beginning(journal: Journal, tmp_path: Path) -> None:
     taken = Taken(tmp_path, "http://b")
-    taken.mark(journal.append("r2", "open", data={"store": "http://b"}))
+    taken.mark([journal.append("r2", "open", data={"store": "http://b"})])
     runs = list(journal.runs.values())
     assert taken.missing(runs) == []
     taken.owe(journal.runs["r1"])

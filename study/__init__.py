@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.api import best, final, limits, resume, run, studies, sync, train, write_frozen
+    from study.api import best, final, limits, resume, run, run_or_resume, studies, sync, train, write_frozen
 
-__all__ = ["best", "final", "limits", "resume", "run", "studies", "sync", "train", "write_frozen"]
+__all__ = ["best", "final", "limits", "resume", "run", "run_or_resume", "studies", "sync", "train", "write_frozen"]
 
 
 def __getattr__(name: str) -> Any:

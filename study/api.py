@@ -1,6 +1,5 @@
 """The commands as typed functions, for notebooks and scripts."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,15 @@ from study.finals import FinalTable
 from study.home import tracking_uri as resolve_uri
 from study.mlflow_client import connect
 from study.plain_yaml import to_yaml
-from study.plan import FinalPlan, Launch, Limits, begin_plan, changes, newest_plan, plan_to_resume, store_of
+from study.plan import FinalPlan, Launch, Limits, begin_plan, changes, limits, newest_plan, plan_to_resume, store_of
 from study.references import stored_reference
 from study.session import Session
 from study.stages import run_final, run_search
 from study.sync import sync as sync_journal
 from study.trial import Trial, TrialResult, run_trial
 from study.warm_start import lent_trials
+
+__all__ = ["best", "final", "limits", "resume", "run", "run_or_resume", "studies", "sync", "train", "write_frozen"]
 
 
 def run(
@@ -154,10 +155,11 @@ def run_or_resume(
     """`run`, or `resume` where this machine has the study already and `again` does not ask for another run of it.
 
     Raises:
-        UserError: as for both; or the study was begun with other `methods`.
+        UserError: as for both; or the study was begun with other `methods` or another `warm_start`.
     """
     study = load_study(source)
-    plan = None if again else newest_plan(study.name, resolve_uri(tracking_uri or study.tracking_uri))
+    uri = resolve_uri(tracking_uri or study.tracking_uri)
+    plan = None if again else newest_plan(study.name, uri)
     if plan is None:
         return run(
             source,
@@ -166,21 +168,24 @@ def run_or_resume(
             limits=limits,
             warm_start=warm_start,
             address=address,
-            tracking_uri=tracking_uri,
+            tracking_uri=uri,
             console=console,
         )
-    if methods is not None and with_methods(study, methods).methods != plan.study.methods:
-        raise UserError(
-            f"The study '{study.name}' was begun with the methods {', '.join(plan.study.methods)}, not with those of "
-            f"`--methods {methods}`. Go on with it without that option, or begin anew beside it with --again."
-        )
+    if methods is not None and set(with_methods(study, methods).methods) != set(plan.study.methods):
+        begun, option = f"the methods {', '.join(plan.study.methods)}", f"--methods {methods}"
+        raise UserError(_begun_otherwise(study.name, begun, option))
+    if warm_start not in (None, plan.launch.warm_start):
+        begun = f"what '{plan.launch.warm_start}' lent" if plan.launch.warm_start else "no other study's trials"
+        raise UserError(_begun_otherwise(study.name, begun, f"--warm-start {warm_start}"))
     return resume(
-        source,
-        accept_changes=accept_changes,
-        limits=limits,
-        address=address,
-        tracking_uri=tracking_uri,
-        console=console,
+        source, accept_changes=accept_changes, limits=limits, address=address, tracking_uri=uri, console=console
+    )
+
+
+def _begun_otherwise(name: str, begun: str, option: str) -> str:
+    return (
+        f"The study '{name}' was begun with {begun}, not with `{option}`. Go on with it without that option, or begin "
+        "anew beside it with --again."
     )
 
 
@@ -220,18 +225,6 @@ def final(
     uri = resolve_uri(tracking_uri)
     frozen = load_frozen(source) if is_file(source) else best(source, tracking_uri=uri)
     return run_final(FinalPlan(source=source, frozen=frozen, seeds=seeds), uri, address=address, console=console)
-
-
-def limits(max_trials: int | None = None, max_hours: float | None = None, max_gpu_hours: float | None = None) -> Limits:
-    """Limits of a budget as `run` and `resume` take them.
-
-    Raises:
-        UserError: one is not positive.
-    """
-    for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
-        if value is not None and not 0 < value < math.inf:
-            raise UserError(f"`{name}` must be positive, found {value}.")
-    return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
 
 
 def train(

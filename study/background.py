@@ -87,15 +87,15 @@ class Background(threading.Thread):
             self._mark(events)
 
     def _next(self) -> list[Event]:
-        """All that waits, and at least one event; nothing where the thread shall end."""
+        """What waits, and at least one event; nothing where the thread shall end."""
         events: list[Event] = []
-        event = self._queue.get()
         with suppress(Empty):
-            while event is not None and len(events) < _MOST_AT_ONCE:
+            while len(events) < _MOST_AT_ONCE:
+                event = self._queue.get(block=not events)
+                if event is None:
+                    self._queue.put(None)  # for the next time
+                    break
                 events.append(event)
-                event = self._queue.get_nowait()
-        if event is None and events:
-            self._queue.put(None)
         return events
 
     def _deliver(self, events: Sequence[Event]) -> None:
@@ -171,9 +171,8 @@ def _together(events: Sequence[Event]) -> Iterator[list[Event]]:
         for event in between:
             by_trial[event.study_run, event.trial].append(event)
         for own in by_trial.values():
-            for kind, alike in groupby(own, key=lambda event: event.kind):
-                same = list(alike)
-                yield from [same] if kind == "log" else ([event] for event in same)
+            for _, alike in groupby(own, key=lambda event: "epochs" if event.kind == "log" else event.seq):
+                yield list(alike)
 
 
 def _one_line(problem: Exception) -> str:

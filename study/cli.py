@@ -239,25 +239,27 @@ def job(
     """On the head, what `study launch` asks for; goes on with a study that exists already."""
     from study import api, tables
     from study.config import FrozenFile
+    from study.files import load_study
 
-    console, limits = _console(), api.limits(max_trials, max_hours, max_gpu_hours)
+    console = _console()
+    store = tracking_uri or load_study(source).tracking_uri
     found = api.run_or_resume(
         source,
         methods=methods,
         again=again,
         accept_changes=accept_changes,
-        limits=limits,
+        limits=api.limits(max_trials, max_hours, max_gpu_hours),
         warm_start=warm_start,
         address="auto",
-        tracking_uri=tracking_uri,
+        tracking_uri=store,
         console=console,
     )
     if isinstance(found, FrozenFile):
         console.print(tables.best_table(found))
         if not final_runs:
             return
-        found = api.final(found.study, address="auto", tracking_uri=tracking_uri, console=console)
-    _show_final(console, found, tracking_uri, and_next=False)
+        found = api.final(found.study, address="auto", tracking_uri=store, console=console)
+    _show_final(console, found, store, and_next=False)
 
 
 def _show_best(console: Console, frozen: "FrozenFile", store: str | None) -> None:

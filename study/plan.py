@@ -1,6 +1,7 @@
 """`plan.json` in the folder of a run of a study: what it was started from, so that it can be resumed as it was."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,18 @@ class Limits(Section):
             return StudyFile.model_validate({**study.model_dump(), "budget": budget})
         except ValidationError as error:
             raise UserError(explain(error, StudyFile)) from None
+
+
+def limits(max_trials: int | None = None, max_hours: float | None = None, max_gpu_hours: float | None = None) -> Limits:
+    """Limits of a budget as `run` and `resume` take them.
+
+    Raises:
+        UserError: one is not positive.
+    """
+    for name, value in {"max_trials": max_trials, "max_hours": max_hours, "max_gpu_hours": max_gpu_hours}.items():
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"`{name}` must be positive, found {value}.")
+    return Limits(max_trials=max_trials, hours=max_hours, gpu_hours=max_gpu_hours)
 
 
 class Launch(Section):

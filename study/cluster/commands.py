@@ -77,7 +77,8 @@ def launch(
     from study.home import without_password
 
     cluster = load_cluster(file)
-    study, _ = plan.Launch(source=source, methods=methods).load()
+    limits = plan.limits(max_trials, max_hours, max_gpu_hours)
+    study, _ = plan.Launch(source=source, methods=methods, limits=limits).load()
     _complain_of(cluster, study, tracking_uri)
     options: dict[str, str | float | bool | None] = {
         "methods": methods, "again": again, "accept-changes": accept_changes, "final": final, "max-trials": max_trials,
@@ -104,7 +105,8 @@ def launch(
             run_steps(steps, _console(), folder=cluster.path.parent)
     uri = tracking(cluster, study, tracking_uri)
     store = f" --tracking-uri {shlex.quote(without_password(uri))}" if uri else ""
-    more = [] if final else [f"study launch {shlex.quote(file)} {shlex.quote(source)} --final"]
+    same = f" --tracking-uri {shlex.quote(without_password(tracking_uri))}" if tracking_uri else ""
+    more = [] if final else [f"study launch {shlex.quote(file)} {shlex.quote(source)} --final{same}"]
     _next(*more, f"study best {study.name} --out best.yaml{store}", f"study down {shlex.quote(file)}")
 
 

@@ -147,10 +147,12 @@ def test_what_is_launched_twice_goes_on_but_not_with_other_methods(uri: str, wri
     path = str(write("launched"))
     first = run_or_resume(path, methods="ls,rlw", limits=limits(max_trials=1), tracking_uri=uri)
     assert searched("launched", uri) == ["search-ls-000"]
-    assert run_or_resume(path, limits=limits(max_trials=2), tracking_uri=uri) != first
+    assert run_or_resume(path, methods="rlw,ls", limits=limits(max_trials=2), tracking_uri=uri) != first
     assert searched("launched", uri) == ["search-ls-000", "search-rlw-000"]
-    with pytest.raises(UserError, match="begun with the methods ls, rlw, not with those of `--methods ls`.*--again"):
+    with pytest.raises(UserError, match="begun with the methods ls, rlw, not with `--methods ls`.*--again"):
         run_or_resume(path, methods="ls", tracking_uri=uri)
+    with pytest.raises(UserError, match="begun with no other study's trials, not with `--warm-start lender`"):
+        run_or_resume(path, warm_start="lender", tracking_uri=uri)
     run_or_resume(path, methods="ls", again=True, limits=limits(max_trials=1), tracking_uri=uri)
     assert searched("launched", uri) == ["search-ls-000"]
 

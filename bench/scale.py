@@ -9,8 +9,8 @@ the references that all share, and is not counted. Lines of the table:
   which sixteen workers import torch; a slot waits: from a trial's end to the next one's start.
 - driver CPU and memory: of the process that runs the study, from its first trial; of it MLflow: the thread that writes
   there; MLflow busy: that thread's share of the wall time.
-- read on resume: opening both journals of the whole study; a Tune snapshot: what Tune would write every few seconds if
-  studies were resumed from that, with all trials in it.
+- Optuna: wall time within the driver's loop; both journals opened: Optuna's and the study's, as on a resume; a Tune
+  snapshot: what Tune would write every few seconds if studies were resumed from that, with all trials in it.
 
     python bench/scale.py [--trials 25 50 100 200] [--epochs 8] [--pause-s 2] [--tracking-uri URI]
 """
@@ -125,6 +125,7 @@ def records(name: str) -> dict[str, float]:
 
 def measure(n_trials: int, name: str, options: argparse.Namespace, folder: Path, address: str) -> dict[str, float]:
     """One study in a process of its own."""
+    name = f"{name}-{time.time_ns()}"  # the store may hold those of another day
     file = folder / f"{name}.yaml"
     content = {
         "name": name,
@@ -157,10 +158,10 @@ def column(taken: dict[str, float]) -> dict[str, str]:
         "a slot waits, ms": f"{1000 * taken['wait_s']:.0f}",
         "driver CPU, ms a trial": f"{1000 * taken['cpu_s'] / n:.0f}",
         "of it the MLflow thread": f"{1000 * taken['mlflow_cpu_s'] / n:.0f}",
-        "of it Optuna": f"{1000 * taken['optuna_s'] / n:.0f}",
+        "Optuna, ms a trial": f"{1000 * taken['optuna_s'] / n:.0f}",
         "driver memory, KB a trial": f"{taken['memory'] / n / 1024:.0f}",
         "journals, KB a trial": f"{taken['bytes'] / n / 1024:.1f}",
-        "read on resume, ms": f"{1000 * taken['reopen_s']:.0f}",
+        "both journals opened, ms": f"{1000 * taken['reopen_s']:.0f}",
         "a Tune snapshot, ms": f"{1000 * taken['snapshot_s']:.0f}",
         "metrics written a second": f"{taken['points'] / taken['wall_s']:.0f}",
         "MLflow thread busy": f"{taken['mlflow_s'] / taken['wall_s']:.0%}",

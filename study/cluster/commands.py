@@ -57,7 +57,9 @@ def launch(
     max_gpu_hours: Annotated[float | None, typer.Option(help="As of `study run`.")] = None,
     warm_start: Annotated[str | None, typer.Option(metavar="STUDY", help="As of `study run`.")] = None,
     tracking_uri: Tracking = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Wait for so many workers; default all.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Begin when so many workers have joined; default all.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Wait so long for them.")] = 20,
     dry_run: DryRun = False,
 ) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ray
-from ray.autoscaler.sdk import request_resources
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -15,7 +14,7 @@ from go4align.errors import RunFailedError, UserError
 from study.cluster.nodes import Expected
 from study.config import Resources
 from study.home import home
-from study.tuning import ray_session
+from study.tuning import ask_for_room, ray_session
 
 _POLL_S, _TELL_S = 2.0, 15.0
 
@@ -45,12 +44,12 @@ def wait_until_ready(expected: Expected, trial: Resources, *, minutes: float, te
     """
     with ray_session("auto"):
         if expected.room:
-            request_resources(bundles=[{"CPU": trial.cpus, "GPU": trial.gpus}] * expected.room)
+            ask_for_room(trial, expected.room)
         try:
             _wait(expected, minutes=minutes, tell=tell)
         finally:
             if expected.room:
-                request_resources(bundles=[])
+                ask_for_room(trial, 0)
         if expected.nodes > 1:
             _check_storage(tell)
 

@@ -4,15 +4,17 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 
 from go4align.errors import RunFailedError, UserError
 from study.config import Resources
 
 _LOOK_EVERY_S = 5.0
+_MOST_ASKED = 1000
 
 
 @contextmanager
@@ -35,15 +37,19 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
 
 class NodeWatch:
-    """Notices that nodes have joined, and that none is left that could hold a trial; Ray would wait for one for ever.
+    """How many trials the cluster holds, as nodes come and go.
+
+    An autoscaler is asked for room for all trials that are left, so that it starts nodes, within the limits of its
+    cluster file, and gives back those that no trial needs any more. Several studies on one cluster overwrite each
+    other's request; pending trials still count as demand.
 
     Args:
         resources: of a trial.
-        patience_s: how long a cluster may be without such a node, for an autoscaler to replace it.
+        patience_s: how long the cluster may be without a node that can hold one, for an autoscaler to replace it. Ray
+            itself would wait for ever.
 
     Attributes:
-        slots: how many trials the cluster has held at once at its largest: a trial whose node is lost waits for
-            another, which is what makes an autoscaler start one.
+        slots: how many trials the cluster has held at once at its largest.
         on_growth: told when that becomes more.
 
     Raises:
@@ -53,19 +59,24 @@ class NodeWatch:
     def __init__(self, resources: Resources, patience_s: float) -> None:
         self._resources, self._patience_s = resources, patience_s
         self._looked = self._seen = time.monotonic()
+        self._asked = 0
         self.slots = check_resources(resources)
         self.on_growth: Callable[[int], object] = lambda slots: None
 
-    def check(self) -> None:
+    def check(self, left: int) -> None:
         """Look, every few seconds.
 
+        Args:
+            left: how many trials run or are still to run.
+
         Raises:
-            RunFailedError: there has been none for too long.
+            RunFailedError: there has been no node for a trial for too long.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
             return
         self._looked, slots = now, count_slots(self._resources)
+        self._ask(left)
         if slots > self.slots:
             self.slots = slots
             self.on_growth(slots)
@@ -76,6 +87,21 @@ class NodeWatch:
                 f"The Ray cluster has had no node for a trial for {now - self._seen:.0f} s: it crashed or was stopped. "
                 "Nothing is lost: start it again, then `study resume NAME`."
             )
+
+    def close(self) -> None:
+        """Withdraw the request."""
+        with suppress(Exception):  # the cluster may be gone
+            self._ask(0)
+
+    def _ask(self, trials: int) -> None:
+        if min(trials, _MOST_ASKED) != self._asked:
+            self._asked = min(trials, _MOST_ASKED)
+            ask_for_room(self._resources, self._asked)
+
+
+def ask_for_room(resources: Resources, trials: int) -> None:
+    """Ask the cluster's autoscaler, if there is one, for nodes that hold so many trials at once, until asked again."""
+    request_resources(bundles=[{"CPU": resources.cpus, "GPU": resources.gpus}] * trials)
 
 
 def _check_port(address: str) -> None:

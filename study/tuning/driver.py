@@ -76,7 +76,8 @@ class Driver(DriverOnly, tune.Callback):
         self._so_far: dict[str, _SoFar] = {}
         for report in history.reports:
             self._add(report.trial, report.epoch, report.score, report.wall_s)
-        self._ended: set[str] = set()
+        self._begun, self._ended = set[str](), set[str]()
+        self._exhausted = False
         self.results: list[TrialResult] = []
         self.error: Exception | None = None
 
@@ -94,13 +95,22 @@ class Driver(DriverOnly, tune.Callback):
             elif trial.id in self._stopped:
                 self._end_stopped(trial)
             else:
+                self._begun.add(trial.id)
                 return trial
+        self._exhausted = True
         return None
+
+    @property
+    def left(self) -> int:
+        """How many trials run or are still to run, at most."""
+        running = len(self._begun - self._ended)
+        known = self._proposals.total - self._proposals.done - len(self._ended)
+        return running if self._exhausted else max(running, known)
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         if self.error is not None:
             raise self.error
-        self._watch.check()
+        self._watch.check(self.left)
 
     @_first_error_ends
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:

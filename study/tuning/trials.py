@@ -99,6 +99,7 @@ def run_trials(
     try:
         tuner.fit()
     finally:
+        watch.close()
         shutil.rmtree(scratch, ignore_errors=True)
     return driver.results
 

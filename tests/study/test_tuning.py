@@ -135,3 +135,23 @@ def test_resources_that_no_node_has_are_refused(tracker: MemoryTracker, tmp_path
             fixed(STUDY.configuration("ls")),
             resources=Resources(gpus=4), listeners=[tracker], folder=tmp_path, stage="final",
         )  # fmt: skip
+
+
+def test_an_autoscaler_is_asked_for_room_for_the_trials_that_are_left(
+    tracker: MemoryTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what it is asked: the autoscaler itself starts machines in a cloud."""
+    asked: list[list[dict[str, float]]] = []
+
+    def note(*, bundles: list[dict[str, float]]) -> None:
+        asked.append(bundles)
+
+    monkeypatch.setattr("study.tuning.connection.request_resources", note)
+    monkeypatch.setattr("study.tuning.connection._LOOK_EVERY_S", 0.0)
+    trials = fixed(*[STUDY.configuration("ls")] * 5)
+    run_trials(trials, resources=Resources(), listeners=[tracker], folder=tmp_path, stage="final")
+    counts = [len(bundles) for bundles in asked]
+    assert counts[0] == 5
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == 0
+    assert {tuple(bundle.items()) for bundles in asked for bundle in bundles} == {(("CPU", 1.0), ("GPU", 0.0))}

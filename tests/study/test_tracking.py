@@ -2,12 +2,10 @@ import io
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from servers import MlflowServer, free_port
 
 from go4align.errors import UserError
 from go4align.training import EpochRecord, Evaluation
@@ -735,7 +734,8 @@ tracker.close("finished")
 def driver(uri: str, stop_after: int, folder: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", DRIVER, str(Path(__file__).parent), uri, str(stop_after)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    path = os.pathsep.join(filter(None, [str(Path.cwd()), helpers, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(command, text=True, cwd=folder, env=os.environ | {"PYTHONPATH": path}, **pipes)
 
 
@@ -758,62 +758,32 @@ def test_a_driver_killed_and_resumed_loses_and_doubles_nothing(uri: str, tmp_pat
         assert [step for step, _ in points(uri, runs[f"t{n}"], "score")] == [1, 2, 3]
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def start_server(folder: Path, port: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/served"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
-
-
-def answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def kill(server: "subprocess.Popen[bytes]") -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
 @pytest.mark.slow
 def test_a_server_killed_and_restarted_loses_and_doubles_nothing(
     uri: str, notices: Notices, tmp_path: Path, empty_store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(empty_store, tmp_path / "server.db")
-    port = free_port()
-    server = start_server(tmp_path, port)
-    tracker = MlflowTracker(f"http://127.0.0.1:{port}", notify=notices)
+    server = MlflowServer(tmp_path)
+    tracker = MlflowTracker(server.uri, notify=notices)
     try:
-        wait_for(lambda: answers(port), 120)
         tracker.open(study_of(), space_hash="space")
         run_one(tracker, trial_of("before"))
         tracker.start(trial_of("amid"))
         for epoch in range(1, 40):
             tracker.log("amid", record_of(epoch))
         wait_for(lambda: tracker.flush(0) < 30)
-        kill(server)
+        server.kill()
         for epoch in range(40, 50):
             tracker.log("amid", record_of(epoch))
         tracker.finish("amid", result_of("amid", 49))
         run_one(tracker, trial_of("while-down"))
         wait_for(lambda: notices)
-        server = start_server(tmp_path, port)
-        wait_for(lambda: answers(port), 120)
+        server.start()
         tracker.close("finished", timeout_s=60)
         assert len(notices) == 2
         assert "Training goes on" in notices[0]
         assert notices[1].startswith("MLflow is back")
-        served = f"http://127.0.0.1:{port}"
+        served = server.uri
         runs = runs_of(served)
         assert {key: run.info.status for key, run in runs.items()} == dict.fromkeys(
             ("study", "before", "amid", "while-down"), "FINISHED"
@@ -826,4 +796,4 @@ def test_a_server_killed_and_restarted_loses_and_doubles_nothing(
         assert not (tmp_path / "artifacts").exists()  # a server keeps artifacts where it wants
         assert capfd.readouterr() == ("", "")
     finally:
-        kill(server)
+        server.kill()

@@ -127,7 +127,10 @@ def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> lis
 def attach_steps(cluster: ClusterFile, study: str | None = None) -> list[Step]:
     """Follow the study that was launched last, or the named one."""
     follow = ["study", "cluster", "follow", *([study] if study else [])]
-    return [_on_head(cluster, "Follow the study", follow, f"Follow it again: study attach {cluster.path}")]
+    remedy = (
+        f"Follow it again: study attach {cluster.path}. Where no cluster runs: study launch {cluster.path} NAME|FILE"
+    )
+    return [_on_head(cluster, "Follow the study", follow, remedy)]
 
 
 def down_steps(cluster: ClusterFile) -> list[Step]:

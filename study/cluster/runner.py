@@ -22,6 +22,9 @@ _CHATTER = re.compile(
 _HINTS = ("Useful commands for your local machine", "Next steps")
 """Begin what `ray up`, `ray start` and `ray job submit` end with: the commands that these steps are."""
 
+_NO_HEAD = re.compile(r"RuntimeError: Head node of cluster \((.*)\) not found!")
+"""Ends Ray's traceback where no cluster of the file runs."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]")
 
 
@@ -106,12 +109,21 @@ def stream(step: Step, folder: Path) -> Iterator[str | int]:
 
 
 def _useful(lines: Iterable[str]) -> Iterator[str]:
-    """Lines without colours, chatter and hints."""
+    """Lines without colours, chatter and hints, and without the traceback of a cluster that does not run."""
+    frames: list[str] = []
     for line in lines:
         line = _ANSI.sub("", line).rstrip()
+        if line.startswith("Traceback (most recent call last):") or (frames and line.startswith(" ")):
+            frames.append(line)
+            continue
+        if missing := _NO_HEAD.match(line):
+            frames, line = [], f"The head of {missing[1]} does not run."
+        yield from frames
+        frames = []
         if line.lstrip().startswith(_HINTS):
             break
         if line and not _CHATTER.match(line):
             yield line
+    yield from frames
     for _ in lines:
         pass  # read to the end: who writes must not wait

@@ -11,7 +11,7 @@ from rich.console import Console
 from go4align.errors import RunFailedError, UserError
 from study import cli
 from study.cluster.files import load_cluster
-from study.cluster.launcher import Look, Step, down_steps, look_steps, ssh
+from study.cluster.launcher import Look, Step, attach_steps, down_steps, look_steps, ssh
 from study.cluster.runner import left_behind, run_steps
 from study.cluster.staging import stage
 from study.files import load_study
@@ -95,6 +95,23 @@ def test_output_is_shown_without_chatter_and_a_failure_ends_it(tmp_path: Path, c
     with pytest.raises(RunFailedError, match=r"'Try' failed with exit code 3\. Mend it\."):
         run_steps(steps, Console(width=80), folder=tmp_path)
     assert capsys.readouterr().out.split() == ["[1/3]", "Try", "hello", "[2/3]", "Try", "oops"]
+
+
+def test_a_cluster_that_does_not_run_is_told_without_a_traceback(cluster_path: Path, capsys: Any) -> None:
+    cluster = load_cluster(str(cluster_path))
+    with pytest.raises(RunFailedError, match=f"Where no cluster runs: study launch {cluster_path}"):
+        run_steps(attach_steps(cluster), Console(width=200), folder=cluster_path.parent)
+    out = capsys.readouterr().out
+    assert out.endswith("  The head of go4align-on-premise does not run.\n")
+    assert "Traceback" not in out
+
+
+def test_any_other_traceback_is_shown(tmp_path: Path, capsys: Any) -> None:
+    said = "printf 'Traceback (most recent call last):\n  File x\nKeyError: 1\n'"
+    run_steps([shell(said)], Console(width=80), folder=tmp_path)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  Traceback (most recent call last):", "    File x", "  KeyError: 1",
+    ]  # fmt: skip
 
 
 def test_silence_hides_what_succeeds_and_going_on_goes_on(tmp_path: Path, capsys: Any) -> None:

@@ -90,13 +90,13 @@ class NodeWatch:
 
     def close(self) -> None:
         """Withdraw the request."""
-        with suppress(Exception):  # the cluster may be gone
-            self._ask(0)
+        self._ask(0)
 
     def _ask(self, trials: int) -> None:
         if min(trials, _MOST_ASKED) != self._asked:
             self._asked = min(trials, _MOST_ASKED)
-            ask_for_room(self._resources, self._asked)
+            with suppress(Exception):  # only a hint: trials run without it, and the cluster may be gone
+                ask_for_room(self._resources, self._asked)
 
 
 def ask_for_room(resources: Resources, trials: int) -> None:

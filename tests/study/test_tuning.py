@@ -155,3 +155,16 @@ def test_an_autoscaler_is_asked_for_room_for_the_trials_that_are_left(
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == 0
     assert {tuple(bundle.items()) for bundles in asked for bundle in bundles} == {(("CPU", 1.0), ("GPU", 0.0))}
+
+
+def test_a_cluster_that_cannot_be_asked_for_room_trains_all_the_same(
+    tracker: MemoryTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*, bundles: list[dict[str, float]]) -> None:
+        raise RuntimeError("no autoscaler")
+
+    monkeypatch.setattr("study.tuning.connection.request_resources", refuse)
+    monkeypatch.setattr("study.tuning.connection._LOOK_EVERY_S", 0.0)
+    trials = fixed(STUDY.configuration("ls"))
+    [result] = run_trials(trials, resources=Resources(), listeners=[tracker], folder=tmp_path, stage="final")
+    assert result.status == "finished"

@@ -76,7 +76,7 @@ class Driver(DriverOnly, tune.Callback):
         self._so_far: dict[str, _SoFar] = {}
         for report in history.reports:
             self._add(report.trial, report.epoch, report.score, report.wall_s)
-        self._begun, self._ended = set[str](), set[str]()
+        self._running, self._ended = set[str](), set[str]()
         self._exhausted = False
         self.results: list[TrialResult] = []
         self.error: Exception | None = None
@@ -95,7 +95,7 @@ class Driver(DriverOnly, tune.Callback):
             elif trial.id in self._stopped:
                 self._end_stopped(trial)
             else:
-                self._begun.add(trial.id)
+                self._running.add(trial.id)
                 return trial
         self._exhausted = True
         return None
@@ -103,7 +103,7 @@ class Driver(DriverOnly, tune.Callback):
     @property
     def left(self) -> int:
         """How many trials run or are still to run, at most."""
-        running = len(self._begun - self._ended)
+        running = len(self._running)
         known = self._proposals.total - self._proposals.done - len(self._ended)
         return running if self._exhausted else max(running, known)
 
@@ -158,6 +158,7 @@ class Driver(DriverOnly, tune.Callback):
         self._end(trial, TrialResult(trial.id, "stopped", last.score, epochs=last.epoch, seconds=last.seconds))
 
     def _end(self, trial: Trial, result: TrialResult) -> None:
+        self._running.discard(trial.id)
         self._ended.add(trial.id)
         self.results.append(result)
         for listener in self._listeners:

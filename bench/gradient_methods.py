@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align import Weighting, build_weighting
-from go4align.weighting.gramian_weighting import GramianWeighting
+from go4align.weighting._engine.gramian_weighting import GramianWeighting
 
 WIDTHS = (256, 640, 640, 640, 64)
 GRAMIAN_METHODS = ("mgda", "pcgrad", "cagrad", "imtl_g", "nash_mtl")

@@ -13,9 +13,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from study.files import load_study
-from study.proposals import FixedTrials
-from study.trial import Trial, TrialResult
+from study.search.source import FixedTrials
+from study.spec.loading import load_study
+from study.trials.records import Trial, TrialResult
 from study.tuning import ray_session, run_trials
 
 COUNTS: tuple[int | str, ...] = (2, 3, 5, 8, 11, "auto")
@@ -44,7 +44,7 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder, ray_session():
         ended = run_trials(
-            FixedTrials(trials), resources=study.resources, listeners=[], folder=Path(folder), stage="bench"
+            FixedTrials(trials), resources=study.resources, trackers=[], folder=Path(folder), stage="bench"
         )
     results = {result.trial: log_mean(result) for result in ended}
     plain = statistics.fmean(results[f"ls--{seed}"] for seed in seeds)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from study.config import Reference, StudyFile
-from study.proposals import OptunaProposals
-from study.space import load_space
-from study.trial import Trial, TrialResult
+from study.search.source import OptunaSearch
+from study.spec.configuration import Reference
+from study.spec.search_space import load_space
+from study.spec.study_file import StudyFile
+from study.trials.records import Trial, TrialResult
 
 AT_ONCE, STEP = 128, 250
 
@@ -44,7 +45,7 @@ def main() -> None:
     reference = Reference(source="measured", val={}, test={})
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "optuna.journal"
-        proposals = OptunaProposals(study, load_space(study), reference, journal)
+        proposals = OptunaSearch(study, load_space(study, study.build_benchmark()), reference, journal)
         running: deque[Trial] = deque()
         began, before, propose_s, report_s, finish_s = 0, memory().rss, 0.0, 0.0, 0.0
         print("| trials | propose ms | an epoch ms | end ms | memory MB | journal MB |\n" + "|---:" * 6 + "|")

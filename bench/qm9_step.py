@@ -1,12 +1,14 @@
 """A QM9 training step (forward, backward, Adam) against torch_geometric's NNConv network as published, side by side.
 
-    python bench/qm9_step.py [--batch 120] [--dim 64] [--edge-hidden 128] [--steps 10] [--threads 1]
+    python bench/qm9_step.py [--batch 120] [--dim 64] [--edge-hidden 128] [--steps 10] [--train 0 1000] [--threads 1]
 
-Same molecules, same parameters, in one process, step by step in turn; times are medians. Peak memory is what a step
-adds to the resident memory of a process of its own that has data and model ready.
+Same molecules, same parameters, in one process, step by step in turn; times are medians. It is measured again after
+each number of training steps that --train names: hidden units of the edge network begin to bend, which must not cost.
+Peak memory is what a step adds to the resident memory of a process of its own that has data and model ready.
 """
 
 import argparse
+import copy
 import gc
 import statistics
 import subprocess
@@ -36,50 +38,72 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("batch", 120), ("dim", 64), ("edge-hidden", 128), ("steps", 10), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--train", type=int, nargs="+", default=[0, 1000], help="measure after so many training steps")
     parser.add_argument("--peak-of", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    benchmark = QM9(
+        train_size=N_MOLECULES,
+        network={"dim": options.dim, "edge_hidden": options.edge_hidden},
+        val_size=1,
+        test_size=1,
+    )
+    benchmark.prepare()
+    torch.manual_seed(0)
+    model = benchmark.build_model()
     if options.peak_of:
-        print(peak_of_step(step_of(options.peak_of, options)))
+        print(peak_of_step(step_of(options.peak_of, benchmark, model, options.batch)))
         return
-    steps = {way: step_of(way, options) for way in WAYS}
+    print(
+        f"QM9, batch {options.batch}, dim {options.dim}, edge hidden {options.edge_hidden}, {options.threads} thread(s)"
+    )
+    done = 0
+    for steps in sorted(options.train):
+        train(benchmark, model, options.batch, steps - done)
+        done = steps
+        report(f"after {steps} training steps", measured(benchmark, model, options))
+    peaks = {way: peak_in_child(way) for way in WAYS}
+    row("peak memory of a step, MiB", peaks[WAYS[0]], peaks[WAYS[1]])
+
+
+def train(benchmark: QM9, model: MPNN, size: int, steps: int) -> None:
+    """On random batches, with the published learning rate."""
+    chosen = torch.Generator().manual_seed(1)
+    step = own_step(benchmark, model, size, chosen)
+    for _ in range(steps):
+        step()
+
+
+def measured(benchmark: QM9, model: MPNN, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Median milliseconds of either way for the batch and for the step, from the same parameters, which stay."""
+    steps = {way: step_of(way, benchmark, copy.deepcopy(model), options.batch) for way in WAYS}
     times = {way: [step()] for way, step in steps.items()}  # the first one warms up and is dropped
     for _ in range(options.steps):
         for way, step in steps.items():
             times[way].append(step())
-    medians = {
+    return {
         way: [1e3 * statistics.median(column) for column in zip(*seen[1:], strict=True)] for way, seen in times.items()
     }
-    peaks = {way: peak_in_child(way) for way in WAYS}
-    report(options, medians, peaks)
 
 
-def report(options: argparse.Namespace, medians: dict[str, list[float]], peaks: dict[str, float]) -> None:
+def report(title: str, medians: dict[str, list[float]]) -> None:
     """A table of both ways and their ratio."""
-    print(
-        f"QM9, batch {options.batch}, dim {options.dim}, edge hidden {options.edge_hidden}, {options.threads} thread(s)"
-    )
-    print(f"{'':34}{WAYS[0]:>16}{WAYS[1]:>18}{'ratio':>9}")
+    print(f"{title:34}{WAYS[0]:>16}{WAYS[1]:>18}{'ratio':>9}")
     ours, theirs = (medians[way] for way in WAYS)
-    rows = [
-        ("batch from the data set, ms", ours[0], theirs[0]),
-        ("step, ms", ours[1], theirs[1]),
-        ("both, ms", sum(ours), sum(theirs)),
-        ("peak memory of a step, MiB", peaks[WAYS[0]], peaks[WAYS[1]]),
-    ]
-    for name, own, published in rows:
-        print(f"{name:34}{own:>16.1f}{published:>18.1f}{published / own:>8.1f}x")
+    row("batch from the data set, ms", ours[0], theirs[0])
+    row("step, ms", ours[1], theirs[1])
+    row("both, ms", sum(ours), sum(theirs))
 
 
-def step_of(way: str, options: argparse.Namespace) -> Step:
+def row(name: str, own: float, published: float) -> None:
+    print(f"{name:34}{own:>16.1f}{published:>18.1f}{published / own:>8.1f}x", flush=True)
+
+
+def step_of(way: str, benchmark: QM9, model: MPNN, size: int) -> Step:
     """A function that takes one step on the next batch and returns the seconds for the batch and for the step."""
-    benchmark = QM9(train_size=N_MOLECULES, network={"dim": options.dim, "edge_hidden": options.edge_hidden})
-    torch.manual_seed(0)
-    model = benchmark.build_model()
     chosen = torch.Generator().manual_seed(0)
-    if way == WAYS[0]:
-        return own_step(benchmark, model, options.batch, chosen)
-    return published_step(benchmark, model, options.batch, chosen)
+    make = own_step if way == WAYS[0] else published_step
+    return make(benchmark, model, size, chosen)
 
 
 def own_step(benchmark: QM9, model: MPNN, size: int, chosen: torch.Generator) -> Step:
@@ -94,8 +118,9 @@ def own_step(benchmark: QM9, model: MPNN, size: int, chosen: torch.Generator) ->
         optimizer.step()
         return ready - start, time.perf_counter() - ready
 
+    state = chosen.get_state()
     next(benchmark.batches("train", size, chosen))  # loads the split
-    chosen.manual_seed(0)
+    chosen.set_state(state)
     return step
 
 

@@ -35,11 +35,11 @@ from ray.tune.execution.tune_controller import TuneController
 
 import study
 from study.home import study_folder
-from study.journal import Journal, read_journal
-from study.mlflow_writer import MlflowWriter
-from study.optuna_store import open_storage
-from study.proposals import OptunaProposals
-from study.schema import epoch_metrics
+from study.search.source import OptunaSearch
+from study.search.storage import open_storage
+from study.store.keys import epoch_metrics
+from study.tracking.journal import Journal, read_journal
+from study.tracking.mlflow_writer import MlflowWriter
 
 NODES = 16
 METHODS = ("ls", "go4align")
@@ -79,7 +79,7 @@ class Meter:
 def drive(file: str, address: str, uri: str) -> dict[str, float]:
     """Run the study in this process; what it took. Processor time and memory count from the first trial's start."""
     meter, process = Meter(), psutil.Process()
-    meter.watch("optuna", OptunaProposals, "next", "report", "finish")
+    meter.watch("optuna", OptunaSearch, "next", "report", "finish")
     meter.watch("mlflow", MlflowWriter, "apply")
     meter.watch("snapshot", TuneController, "save_to_dir")
     before: list[tuple[float, int]] = []

@@ -22,14 +22,15 @@ from pathlib import Path
 
 from go4align.training import EpochRecord, Evaluation
 from go4align.training.records import StepSummary
-from study.config import StudyFile
-from study.mlflow_client import connect
-from study.mlflow_tracker import MlflowTracker
-from study.tracking import MemoryTracker, Tracker
-from study.trial import Trial, TrialResult
+from study.spec.study_file import StudyFile
+from study.store.client import connect
+from study.tracking import JournalTracker, Tracker
+from study.trials.records import Trial, TrialResult
 
 METRICS = 121
-TASKS, EPOCHS, EPOCH_S = 11, 100, 0.05
+TASKS = 11
+EPOCHS = 100
+EPOCH_S = 0.05
 
 
 def seconds(call: Callable[[int], object], repeats: int, first: int = 0) -> float:
@@ -79,7 +80,7 @@ def epochs() -> list[EpochRecord]:
 def held_up(tracker: Tracker, study: StudyFile) -> list[float]:
     """Seconds that the caller waits, per epoch, with an epoch every 50 ms (a real one takes longer)."""
     trial = Trial("go4align-0", "search", study.configuration("go4align"), seed=0)
-    tracker.open(study)
+    tracker.open()
     tracker.start(trial)
     tracker.flush()
     times = []
@@ -102,9 +103,11 @@ def caller(uri: str, store: str, calls_ms: float) -> None:
         search_space="toy",
         budget={"trials": 1},
     )
-    for name, tracker in (("in memory", MemoryTracker()), (f"MLflow ({store})", MlflowTracker(uri))):
+    trackers = {"nothing": Tracker(), f"MLflow ({store})": JournalTracker(study, uri, notify=print)}
+    for name, tracker in trackers.items():
         times = sorted(held_up(tracker, study))
-        middle, worst = statistics.median(times), times[int(0.99 * len(times))]
+        middle = statistics.median(times)
+        worst = times[int(0.99 * len(times))]
         print(
             f"{name:<16} caller waits {middle * 1e6:7.0f} us an epoch   99th percentile {worst * 1e6:7.0f} us   "
             f"1/{calls_ms / middle / 1e3:.0f} of one call per metric"

@@ -16,9 +16,11 @@ import ray
 from ray import tune
 
 from go4align.errors import UserError
-from study.config import Configuration, Resources
-from study.proposals import FixedTrials
-from study.trial import Trial, run_trial
+from study.search.source import FixedTrials
+from study.spec.configuration import Configuration
+from study.spec.study_file import Resources
+from study.trials.records import Trial
+from study.trials.run import run_trial
 from study.tuning import run_trials
 
 TRIALS = 16
@@ -37,7 +39,7 @@ def trial(number: int) -> Trial:
 
 def ours(folder: Path) -> None:
     results = run_trials(
-        FixedTrials(map(trial, range(TRIALS))), resources=Resources(), listeners=[], folder=folder, stage="bench"
+        FixedTrials(map(trial, range(TRIALS))), resources=Resources(), trackers=[], folder=folder, stage="bench"
     )
     if [r.status for r in results] != ["finished"] * TRIALS:
         raise UserError(f"All {TRIALS} trials must finish, found {results}.")

@@ -1,16 +1,21 @@
 """Multi-task learning: per-task losses in, one training step out."""
 
-from go4align.errors import UserError
-from go4align.grouping import Groups, exact_kmeans
-from go4align.indicators import RiskGuided
-from go4align.weighting import (
-    GO4Align,
-    StepRecord,
-    Weighting,
-    available_methods,
-    build_weighting,
-    hyperparameters,
-)
+from typing import TYPE_CHECKING
+
+from go4align.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from go4align.errors import UserError
+    from go4align.grouping import Groups, exact_kmeans
+    from go4align.weighting import (
+        GO4Align,
+        RiskGuided,
+        StepRecord,
+        Weighting,
+        available_methods,
+        build_weighting,
+        hyperparameters,
+    )
 
 __all__ = [
     "GO4Align",
@@ -24,3 +29,19 @@ __all__ = [
     "exact_kmeans",
     "hyperparameters",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "GO4Align": "weighting",
+        "Groups": "grouping",
+        "RiskGuided": "weighting",
+        "StepRecord": "weighting",
+        "UserError": "errors",
+        "Weighting": "weighting",
+        "available_methods": "weighting",
+        "build_weighting": "weighting",
+        "exact_kmeans": "grouping",
+        "hyperparameters": "weighting",
+    },
+)

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from go4align.errors import UserError, unknown_name
 
@@ -14,21 +15,22 @@ LARGEST = 2**63 - 1
 
 
 def whole_number(name: str, found: object, low: int, high: int = LARGEST, *, otherwise: str = "") -> int:
-    """Return `found` if it is an int in [low, high]; `otherwise` names what else would have been accepted."""
-    if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
-        return found
+    """Return `found`, Python's or numpy's, as an int in [low, high]; `otherwise` names what else would be accepted."""
+    if isinstance(found, Integral) and not isinstance(found, bool) and low <= int(found) <= high:
+        return int(found)
     bounds = f"of at least {low}" if high == LARGEST else f"from {low} to {high}"
     raise UserError(f"`{name}` must be a whole number {bounds}{otherwise}, found {found!r}.")
 
 
 def real_number(name: str, found: object, *, above: float | None = None, high: float = sys.float_info.max) -> float:
-    """Return `found` as a float if it is finite, at least 0 (or greater than `above`) and at most `high`."""
-    if isinstance(found, int | float) and not isinstance(found, bool) and found <= high:  # noqa: SIM102
-        if found >= 0 if above is None else found > above:
-            return float(found)
+    """Return `found`, Python's or numpy's, as a finite float of at least 0 (or above `above`) and at most `high`."""
+    if isinstance(found, Real) and not isinstance(found, bool):
+        value = int(found) if isinstance(found, Integral) else float(found)  # a huge int is no float
+        if value <= high and (value >= 0 if above is None else value > above):
+            return float(value)
     bounds = "of at least 0" if above is None else f"greater than {above:g}"
     bounds += f" and at most {high:g}" if high < sys.float_info.max else ""
-    hint = " A text was found: write it without quotes." if isinstance(found, str) else ""
+    hint = " Write it in decimal digits (90, 1.5 or 1e-3), without quotes." if isinstance(found, str) else ""
     raise UserError(f"`{name}` must be a finite number {bounds}, found {found!r}.{hint}")
 
 
@@ -70,3 +72,9 @@ def choice(kind: str, found: object, known: Mapping[str, Value]) -> Value:
     if not isinstance(found, str) or found not in known:
         raise unknown_name(kind, found, known)
     return known[found]
+
+
+def option(kind: str, found: Value, allowed: Any) -> Value:
+    """Return `found` if it is one of the names in `allowed`, a `Literal`; else suggest the nearest."""
+    choice(kind, found, dict.fromkeys(get_args(allowed)))
+    return found

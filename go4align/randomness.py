@@ -8,7 +8,7 @@ from go4align.checks import whole_number
 
 
 class Draws:
-    """A generator on the CPU.
+    """A generator on the CPU: what draws from it names that device, whatever torch's default device is.
 
     Args:
         seed: None takes over the state that torch's global generator has when a number is first drawn, so that after

@@ -1,1 +1,1 @@
-"""Data, not code: one YAML file per benchmark, read by `study.space`."""
+"""Data, not code: one YAML file per benchmark, read by `study.spec.search_space`."""

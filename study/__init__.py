@@ -1,22 +1,50 @@
 """The distributed hyperparameter and grouping study: Ray Tune trials, Optuna search, MLflow records.
 
 import study
-study.run("qm9-demo")
+study.run("qm9-demo", max_trials=8)
 study.best("qm9-demo", method="go4align")
 study.final("qm9-demo", seeds=3)
+study.open_study("qm9-demo").trials
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from study.api import best, final, limits, resume, run, run_or_resume, studies, sync, train, write_frozen
+    from study.api import best, final, remove, resume, run, run_or_resume, studies, sync, train, write_best
+    from study.results import open_study
+    from study.stages import Launch
 
-__all__ = ["best", "final", "limits", "resume", "run", "run_or_resume", "studies", "sync", "train", "write_frozen"]
+__all__ = [
+    "Launch",
+    "best",
+    "final",
+    "open_study",
+    "remove",
+    "resume",
+    "run",
+    "run_or_resume",
+    "studies",
+    "sync",
+    "train",
+    "write_best",
+]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: Ray, Optuna and MLflow take seconds."""
-    if name in __all__:
-        return getattr(import_module("study.api"), name)
-    raise AttributeError(f"module 'study' has no attribute '{name}'")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Launch": "stages",
+        "best": "api",
+        "final": "api",
+        "open_study": "results",
+        "remove": "api",
+        "resume": "api",
+        "run": "api",
+        "run_or_resume": "api",
+        "studies": "api",
+        "sync": "api",
+        "train": "api",
+        "write_best": "api",
+    },
+)

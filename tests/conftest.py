@@ -15,12 +15,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices import TEST_DEVICE, why_unusable
 from hypothesis import settings
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", max_examples=5000, deadline=None, print_blob=True)  # --hypothesis-profile=explore
 settings.load_profile("reproducible")
 torch.set_num_threads(1)
+
+
+def pytest_configure() -> None:
+    """Refuse a device that is not there before any test is collected."""
+    reason = why_unusable(TEST_DEVICE)
+    if reason:
+        raise pytest.UsageError(
+            f"GO4ALIGN_TEST_DEVICE must name a device that torch can use here, found '{TEST_DEVICE}': {reason}"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no processor is left with a long one while the other has nothing."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

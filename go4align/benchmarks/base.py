@@ -1,16 +1,20 @@
 """The `Benchmark` seam: data, model, task losses, metrics and protocol behind one interface."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-import torch
-from torch import Tensor
+from go4align.benchmarks.protocol import TrainingProtocol
 
-from go4align.models.base import MultiTaskModel
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-__all__ = ["Batch", "Benchmark", "Metric", "MetricAccumulator", "MultiTaskModel", "Split", "Task"]
+    from go4align.metrics import Accumulator
+    from go4align.models.base import MultiTaskModel
 
 Split = Literal["train", "val", "test"]
 
@@ -26,11 +30,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its loss, its metrics, per metric the published single-task (STL) value, and the family of tasks that
-    tables put it under (empty: a family of its own)."""
+    """A task with its metrics, per metric the published single-task (STL) value, and the family of tasks that tables
+    put it under (empty: a family of its own)."""
 
     name: str
-    loss: str
     metrics: tuple[Metric, ...]
     published_stl: Mapping[str, float] = field(default_factory=dict)
     family: str = ""
@@ -39,27 +42,23 @@ class Task:
 class Batch(Protocol):
     """Whatever a benchmark's model reads; it can move to a device."""
 
-    def to(self, device: torch.device) -> "Batch": ...
-
-
-class MetricAccumulator(Protocol):
-    """Streaming metrics of one pass over a split."""
-
-    def update(self, outputs: Any, batch: Any) -> None: ...
-
-    def compute(self) -> dict[str, float]:
-        """Values by `task/metric`."""
-        ...
+    def to(self, device: torch.device) -> Batch: ...
 
 
 class Benchmark(ABC):
     """Everything a training loop needs to know of a data set.
 
-    Constructor arguments are the benchmark's options; a study file's `benchmark:` section names them.
+    Constructor arguments are the benchmark's options; a study file's `benchmark:` section names them. A constructor
+    checks them and does nothing else, for studies build benchmarks to check files and to name tasks: data are read,
+    made or converted in `prepare`, or when they are first asked for. `tasks` and `size` of fixed splits need no data.
     """
 
     name: ClassVar[str]
     tasks: tuple[Task, ...]
+    protocol: ClassVar[TrainingProtocol] = TrainingProtocol()
+    """How the benchmark is trained where a study file says nothing."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions that the data come from: another version of one may give other data."""
     published_source: ClassVar[str] = ""
     """Where the tasks' `published_stl` numbers come from."""
 
@@ -87,8 +86,13 @@ class Benchmark(ABC):
         """Published single-task values by `task/metric`; empty where none are published."""
         return {f"{task.name}/{key}": value for task in self.tasks for key, value in task.published_stl.items()}
 
+    @classmethod
+    def small(cls) -> Self:
+        """A variant that is prepared and trained in seconds on a CPU: what contract tests and examples run on."""
+        return cls()
+
     def prepare(self) -> None:  # noqa: B027 - a hook: most benchmarks have nothing to prepare
-        """Download or convert data once, with a progress bar; cheap when already done."""
+        """Download, convert or make the data once, with a progress bar where that takes long; cheap when done."""
 
     @abstractmethod
     def size(self, split: Split) -> int:
@@ -102,10 +106,19 @@ class Benchmark(ABC):
     def batches(self, split: Split, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass over a split; shuffled with `generator`, in stored order without."""
 
+    def augment(self, batch: Any, generator: torch.Generator) -> Any:
+        """A training batch as the network sees it, in every forward pass of the step; default unchanged.
+
+        Args:
+            batch: on the training device. It is not changed in place.
+            generator: on the same device, seeded per run and kept in its checkpoint: the only source of random numbers.
+        """
+        return batch
+
     @abstractmethod
     def losses(self, outputs: Any, batch: Any) -> Tensor:
         """Per-task losses [M], attached to the graph."""
 
     @abstractmethod
-    def accumulator(self) -> MetricAccumulator:
-        """A fresh accumulator for one pass."""
+    def accumulator(self) -> Accumulator:
+        """A fresh accumulator for one pass, which owns the means of losses and metrics."""

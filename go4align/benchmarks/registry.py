@@ -18,9 +18,21 @@ def available_benchmarks() -> tuple[str, ...]:
     return tuple(_BENCHMARKS)
 
 
+def benchmark_class(name: str) -> type[Benchmark]:
+    """The class of a benchmark, for what needs no options: its protocol, its small variant.
+
+    Raises:
+        UserError: an unknown name (with the nearest known one).
+    """
+    if name not in _BENCHMARKS:
+        raise unknown_name("benchmark", name, _BENCHMARKS)
+    module, cls = _BENCHMARKS[name].split(":")
+    return cast(type[Benchmark], getattr(import_module(module), cls))
+
+
 def benchmark_options(name: str) -> dict[str, Any]:
     """Option names of a benchmark with their defaults."""
-    parameters = inspect.signature(_load(name)).parameters
+    parameters = inspect.signature(benchmark_class(name)).parameters
     return {key: parameter.default for key, parameter in parameters.items()}
 
 
@@ -34,11 +46,4 @@ def build_benchmark(name: str, **options: Any) -> Benchmark:
     for option in options:
         if option not in known:
             raise unknown_name(f"option of the benchmark '{name}'", option, known)
-    return _load(name)(**options)
-
-
-def _load(name: str) -> type[Benchmark]:
-    if name not in _BENCHMARKS:
-        raise unknown_name("benchmark", name, _BENCHMARKS)
-    module, cls = _BENCHMARKS[name].split(":")
-    return cast(type[Benchmark], getattr(import_module(module), cls))
+    return benchmark_class(name)(**options)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from go4align.benchmarks.base import Benchmark, Metric, Split, Task
 from go4align.checks import real_number, whole_number
+from go4align.metrics import MeanAbsoluteErrors
 from go4align.models.base import MultiTaskModel
 
 
@@ -48,26 +50,22 @@ class Toy(Benchmark):
         data_seed: int = 0,
         pause_s: float = 0.0,
     ) -> None:
-        sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
+        self._sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
         whole_number("n_tasks", n_tasks, 1, 1000)
         whole_number("width", width, 1, 4096)
-        for split, size in sizes.items():
+        for split, size in self._sizes.items():
             whole_number(f"{split}_size", size, 1, 100_000)
-        whole_number("data_seed", data_seed, 0)
-        self.tasks = tuple(Task(f"task{m}", "mse", (Metric("mae"),)) for m in range(n_tasks))
-        self._width, self._pause_s = width, real_number("pause_s", pause_s, high=3600)
-        self._data: dict[Split, ToyBatch] = {}
-        generator = torch.Generator().manual_seed(data_seed)
-        teacher = [torch.randn(8, 16, generator=generator), torch.randn(16, n_tasks, generator=generator)]
-        scales = torch.logspace(-2, 2, n_tasks) if n_tasks > 1 else torch.ones(1)
-        for split, size in sizes.items():
-            inputs = torch.randn(size, 8, generator=generator)
-            clean = torch.tanh(inputs @ teacher[0] / 8**0.5) @ teacher[1] / 4
-            noise = 0.1 * torch.randn(clean.shape, generator=generator)
-            self._data[split] = ToyBatch(inputs, scales * (clean + noise))
+        self.tasks = tuple(Task(f"task{m}", (Metric("mae"),)) for m in range(n_tasks))
+        self._width = width
+        self._data_seed = whole_number("data_seed", data_seed, 0)
+        self._pause_s = real_number("pause_s", pause_s, high=3600)
+
+    def prepare(self) -> None:
+        """Make the data, in milliseconds."""
+        _ = self._data
 
     def size(self, split: Split) -> int:
-        return len(self._data[split].inputs)
+        return self._sizes[split]
 
     def build_model(self) -> MultiTaskModel:
         return ToyModel(self.n_tasks, self._width)
@@ -75,8 +73,11 @@ class Toy(Benchmark):
     def batches(self, split: Split, batch_size: int, generator: torch.Generator | None = None) -> Iterator[ToyBatch]:
         if split == "train":
             time.sleep(self._pause_s)
-        data, size = self._data[split], self.size(split)
-        order = torch.arange(size) if generator is None else torch.randperm(size, generator=generator)
+        data = self._data[split]
+        size = self.size(split)
+        order = torch.arange(size, device="cpu")
+        if generator is not None:
+            order = torch.randperm(size, generator=generator, device="cpu")
         for chosen in order.split(batch_size):
             yield ToyBatch(data.inputs[chosen], data.targets[chosen])
 
@@ -84,8 +85,26 @@ class Toy(Benchmark):
         """Mean squared errors [M]."""
         return (outputs - batch.targets).square().mean(0)
 
-    def accumulator(self) -> "MeanAbsoluteError":
-        return MeanAbsoluteError(self.task_names)
+    def accumulator(self) -> MeanAbsoluteErrors:
+        return MeanAbsoluteErrors(self.task_names, self.losses, batch_dtype=torch.float32)
+
+    @cached_property
+    def _data(self) -> dict[Split, ToyBatch]:
+        with torch.device("cpu"):
+            return self._made()
+
+    def _made(self) -> dict[Split, ToyBatch]:
+        generator = torch.Generator().manual_seed(self._data_seed)
+        hidden = torch.randn(8, 16, generator=generator)
+        readout = torch.randn(16, self.n_tasks, generator=generator)
+        scales = torch.logspace(-2, 2, self.n_tasks) if self.n_tasks > 1 else torch.ones(1)
+        data: dict[Split, ToyBatch] = {}
+        for split, size in self._sizes.items():
+            inputs = torch.randn(size, 8, generator=generator)
+            clean = torch.tanh(inputs @ hidden / 8**0.5) @ readout / 4
+            noise = 0.1 * torch.randn(clean.shape, generator=generator)
+            data[split] = ToyBatch(inputs, scales * (clean + noise))
+        return data
 
 
 class ToyModel(MultiTaskModel):
@@ -108,19 +127,3 @@ class ToyModel(MultiTaskModel):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         return list(self.trunk.parameters())
-
-
-class MeanAbsoluteError:
-    """Streaming mean absolute error per task, for outputs and `batch.targets` of shape [B, M]."""
-
-    def __init__(self, task_names: tuple[str, ...]) -> None:
-        self._names, self._sum, self._count = task_names, torch.zeros(len(task_names), dtype=torch.float64), 0
-
-    def update(self, outputs: Tensor, batch: ToyBatch) -> None:
-        self._sum += (outputs - batch.targets).abs().sum(0).double().cpu()
-        self._count += len(outputs)
-
-    def compute(self) -> dict[str, float]:
-        return {
-            f"{name}/mae": value for name, value in zip(self._names, (self._sum / self._count).tolist(), strict=True)
-        }

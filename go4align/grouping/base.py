@@ -1,16 +1,16 @@
 """The `Grouping` contract: indicator [M] in, groups out."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from go4align.arrays import Array, namespace, to_array, to_tensor
-from go4align.checks import choice, group_count, whole_number
+from go4align.checks import group_count, option, whole_number
 from go4align.grouping.partitions import TINY
 
-SPACES = {"linear": False, "log": True}
-"""Whether K-means sees the logarithm of the indicator."""
+Space = Literal["linear", "log"]
+"""Whether K-means sees the indicator or its logarithm."""
 
 
 class Groups(NamedTuple):
@@ -39,35 +39,35 @@ class Grouping(nn.Module, ABC):
         seed: of the randomness, where there is any.
     """
 
-    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
+    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: Space = "linear", seed: int = 0) -> None:
         super().__init__()
         self.n_tasks = whole_number("n_tasks", n_tasks, 1)
         self.n_groups = group_count(n_groups, n_tasks)
-        self.logarithmic = choice("space", space, SPACES)
-        self.space = space
+        self.space = option("space", space, Space)
+        self.logarithmic = space == "log"
         self.seed = whole_number("seed", seed, 0)
 
     def group(self, indicator: Tensor) -> Groups:
         """Group any indicator [M]; in log space, entries that are not positive count as the smallest normal number."""
-        values = to_array(indicator.detach())
+        values: Any = to_array(indicator.detach(), indicator.is_cpu)
         if not self.logarithmic:
-            labels, centres = self._group(values)
-            return Groups(to_tensor(labels), to_tensor(centres))
+            return as_groups(*self._group(values))
         xp = namespace(values)
-        labels, centres = self.group_log(xp.log(xp.where(values > TINY, values, TINY)))
-        return Groups(to_tensor(labels), to_tensor(centres))
+        return self.group_log(xp.log(xp.where(values > TINY, values, TINY)))
 
-    def group_log(self, log_indicator: Array) -> tuple[Array, Array]:
-        """Group an indicator given as its logarithm [M] float64, which log space takes without underflow.
-
-        Takes and returns arrays (`go4align.arrays`): labels [M] and centres [K] as in `Groups`.
-        """
+    def group_log(self, log_indicator: Array) -> Groups:
+        """Group an indicator given as its logarithm [M] float64, an array (`go4align.arrays`), without underflow."""
         xp = namespace(log_indicator)
         if not self.logarithmic:
-            return self._group(xp.exp(log_indicator))
+            return as_groups(*self._group(xp.exp(log_indicator)))
         labels, centres = self._group(log_indicator)
-        return labels, xp.exp(centres)
+        return as_groups(labels, xp.exp(centres))
 
     @abstractmethod
     def _group(self, values: Array) -> tuple[Array, Array]:
         """Group the values [M] float64 that `space` asks for: labels, and centres as means of those values."""
+
+
+def as_groups(labels: Array, centres: Array) -> Groups:
+    """Arrays as tensors."""
+    return Groups(to_tensor(labels), to_tensor(centres))

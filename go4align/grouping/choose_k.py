@@ -40,7 +40,8 @@ def choose_k(misfits: Array, n_tasks: int) -> Array:
     errors = misfits / n_tasks
     faithful = (errors <= math.log(WORST_FACTOR) ** 2) | (counts == n_tasks)
     scores = xp.where(faithful, counts**2 * (errors + RESOLUTION**2), math.inf)
-    return scores.argmin() + 1
+    best: Array = scores.argmin() + 1
+    return best
 
 
 def most_groups(misfit_of_one: float, n_tasks: int) -> int:

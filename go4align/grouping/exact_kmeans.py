@@ -6,13 +6,16 @@ leaves groups empty where there are fewer distinct values than groups, its prefi
 agree to eight digits, and it solves for one K at a time; the tests compare with it where it is exact.
 """
 
+from typing import Any
+
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from go4align.arrays import Array, namespace, to_array, to_tensor
+from go4align.arrays import Array, Indices, Vector, to_array
 from go4align.checks import GroupCount, group_count
-from go4align.grouping.base import Grouping, Groups
+from go4align.grouping.base import Grouping, Groups, as_groups
 from go4align.grouping.choose_k import choose_k, most_groups
 from go4align.grouping.partitions import Partitions, optimal_partitions, segment_costs, segment_misfits
 
@@ -33,8 +36,8 @@ def exact_kmeans(values: Tensor, n_groups: int | str, *, logarithmic: bool = Fal
     Raises:
         UserError: `n_groups` is neither "auto" nor from 1 to M.
     """
-    labels, centres = solve(to_array(values.detach()), group_count(n_groups, len(values)), logarithmic)
-    return Groups(to_tensor(labels), to_tensor(centres))
+    array = to_array(values.detach(), values.is_cpu)
+    return as_groups(*solve(array, group_count(n_groups, len(values)), logarithmic))
 
 
 class ExactKMeans(Grouping):
@@ -46,10 +49,12 @@ class ExactKMeans(Grouping):
 
 def solve(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Array, Array]:
     """`exact_kmeans` on arrays, without checks."""
-    return (on_host if namespace(values) is numpy else on_device)(values, n_groups, logarithmic)
+    if isinstance(values, Tensor):
+        return on_device(values, n_groups, logarithmic)
+    return on_host(values, n_groups, logarithmic)
 
 
-def on_host(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Array, Array]:
+def on_host(values: Vector, n_groups: GroupCount, logarithmic: bool) -> tuple[Indices, Vector]:
     """`solve` for numpy."""
     order = values.argsort(kind="stable")
     ordered = values[order]
@@ -59,7 +64,8 @@ def on_host(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Arr
         partitions = optimal_partitions(costs, most_groups(float(misfit[-1, 0]), len(values)), misfit)
         count = int(choose_k(numpy.array(partitions.misfits), len(values)))
     else:
-        partitions, count = optimal_partitions(costs, n_groups), n_groups
+        partitions = optimal_partitions(costs, n_groups)
+        count = n_groups
     starts, sizes = _starts_and_sizes(partitions, count, len(values))
     labels = numpy.empty(len(values), numpy.int64)
     labels[order] = numpy.arange(count).repeat(sizes)
@@ -67,8 +73,9 @@ def on_host(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Arr
     return labels, first + numpy.add.reduceat(ordered - first.repeat(sizes), starts) / sizes
 
 
-def _starts_and_sizes(partitions: Partitions, n_groups: int, size: int) -> tuple[Array, Array]:
-    bounds, last = [size], -1
+def _starts_and_sizes(partitions: Partitions[NDArray[Any]], n_groups: int, size: int) -> tuple[Indices, Indices]:
+    bounds = [size]
+    last = -1
     for splits in reversed(partitions.splits[: n_groups - 1]):
         last = int(splits[last])
         bounds.append(last + 1)
@@ -84,16 +91,18 @@ def on_device(values: Tensor, n_groups: GroupCount, logarithmic: bool) -> tuple[
     costs = segment_costs(ordered)
     if n_groups == "auto":
         misfit = costs if logarithmic else segment_misfits(ordered)
-        most, partitions = size, optimal_partitions(costs, size, misfit)
+        most = size
+        partitions = optimal_partitions(costs, size, misfit)
         count = choose_k(torch.stack(partitions.misfits), size)
     else:
-        most, partitions = n_groups, optimal_partitions(costs, n_groups)
+        most = n_groups
+        partitions = optimal_partitions(costs, n_groups)
         count = torch.full((), n_groups, device=values.device)
     labels = _labels(partitions, count, size)
     return torch.empty_like(labels).scatter_(0, order, labels), _centres(ordered, labels, most)
 
 
-def _labels(partitions: Partitions, count: Tensor, size: int) -> Tensor:
+def _labels(partitions: Partitions[Tensor], count: Tensor, size: int) -> Tensor:
     """[M]: labels of the sorted values."""
     positions = torch.arange(size, device=count.device)
     last = torch.full((1,), -1, device=count.device)
@@ -107,6 +116,6 @@ def _labels(partitions: Partitions, count: Tensor, size: int) -> Tensor:
 
 def _centres(ordered: Tensor, labels: Tensor, most: int) -> Tensor:
     """[most]: means of the groups, each from its first value; NaN for groups that are not used."""
-    first = ordered.new_full((most,), float("nan")).scatter_reduce_(0, labels, ordered, "amin", include_self=False)
-    sizes = ordered.new_zeros(most).scatter_add_(0, labels, torch.ones_like(ordered))
-    return first + ordered.new_zeros(most).scatter_add_(0, labels, ordered - first[labels]) / sizes
+    inside = labels == torch.arange(most, device=labels.device)[:, None]  # a GPU scatters in no fixed order
+    first = torch.where(inside, ordered, float("inf")).amin(1)
+    return first + torch.where(inside, ordered - first[labels], 0.0).sum(1) / inside.sum(1)

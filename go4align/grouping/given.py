@@ -1,20 +1,19 @@
 """Groups that are given instead of found: the same at every step, or sizes filled at random; and none at all."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-import numpy
 import torch
 from torch import Tensor
 
-from go4align.arrays import Array, namespace, shared
-from go4align.checks import choice, real_number, whole_number
+from go4align.arrays import Array, like
+from go4align.checks import option, real_number, whole_number
 from go4align.errors import UserError
-from go4align.grouping.base import Grouping
+from go4align.grouping.base import Grouping, Space
 from go4align.randomness import Draws
 
-PERMUTE = {"never": (False, False), "once": (True, False), "each_step": (False, True)}
-"""Whether tasks change places before the first step, and at every step."""
+Permute = Literal["never", "once", "each_step"]
+"""When tasks change places: never, before the first step, at every step."""
 
 
 class Given(Grouping):
@@ -42,41 +41,42 @@ class Given(Grouping):
         *,
         labels: Sequence[int] | None = None,
         weights: str | Sequence[float] = "centre",
-        permute: str = "never",
-        space: str = "linear",
+        permute: Permute = "never",
+        space: Space = "linear",
         seed: int = 0,
     ) -> None:
         super().__init__(n_tasks, n_groups, space=space, seed=seed)
         checked = _checked_labels(labels, n_tasks, self.n_groups)
         self.count = max(checked) + 1
         self.draws = Draws(self.seed)
-        self._once, self._each_step = choice("permute", permute, PERMUTE)
+        self.permute = option("permute", permute, Permute)
         self.register_buffer("labels", torch.tensor(checked))
-        if self._once:
-            self.labels.copy_(self.labels[self._permutation()])
+        if permute == "once":
+            self.labels.copy_(self.labels[self._permutation().to(self.labels.device)])
         self.weights = _checked_weights(weights, self.count)
 
     def _group(self, values: Array) -> tuple[Array, Array]:
-        labels = shared(self.labels)
-        if self._each_step:
-            labels = labels[_like(self._permutation(), labels)]
+        labels = like(self.labels, values)
+        if self.permute == "each_step":
+            labels = labels[like(self._permutation(), values)]
         centres = self._centres(values, labels)
         order = centres.argsort()
         return order.argsort()[labels], centres[order]
 
     def _centres(self, values: Array, labels: Array) -> Array:
         if self.weights == "centre":
-            members = labels == namespace(values).arange(self.count, **_place(values))[:, None]
-            return (members * values).sum(1) / members.sum(1)
+            members = labels == like(torch.arange(self.count), values)[:, None]
+            means: Array = (members * values).sum(1) / members.sum(1)
+            return means
         if self.weights == "random":
-            logits = torch.randn(self.count, generator=self.draws.generator(), dtype=torch.float64)
+            logits = torch.randn(self.count, generator=self.draws.generator(), dtype=torch.float64, device="cpu")
             weights = self.count * logits.softmax(0)
         else:
-            weights = torch.tensor(self.weights, dtype=torch.float64)
-        return _like(weights.log() if self.logarithmic else weights, values)
+            weights = torch.tensor(self.weights, dtype=torch.float64, device="cpu")
+        return like(weights.log() if self.logarithmic else weights, values)
 
     def _permutation(self) -> Tensor:
-        return torch.randperm(self.n_tasks, generator=self.draws.generator())
+        return torch.randperm(self.n_tasks, generator=self.draws.generator(), device="cpu")
 
     def get_extra_state(self) -> dict[str, Any]:
         return self.draws.state()
@@ -95,7 +95,7 @@ class NoGrouping(Grouping):
         seed: of no effect.
     """
 
-    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
+    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: Space = "linear", seed: int = 0) -> None:
         super().__init__(n_tasks, n_groups, space=space, seed=seed)
         if self.n_groups not in ("auto", n_tasks):
             raise UserError(
@@ -106,14 +106,6 @@ class NoGrouping(Grouping):
     def _group(self, values: Array) -> tuple[Array, Array]:
         order = values.argsort()
         return order.argsort(), values[order]
-
-
-def _like(tensor: Tensor, array: Array) -> Array:
-    return tensor.numpy() if namespace(array) is numpy else tensor.to(array.device)
-
-
-def _place(values: Array) -> dict[str, Any]:
-    return {} if namespace(values) is numpy else {"device": values.device}
 
 
 def _checked_labels(labels: object, n_tasks: int, n_groups: int | str) -> list[int]:

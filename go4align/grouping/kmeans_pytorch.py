@@ -12,9 +12,9 @@ import numpy
 import torch
 from torch import Tensor
 
-from go4align.arrays import Array, namespace
+from go4align.arrays import Array, like, to_tensor
 from go4align.errors import UserError
-from go4align.grouping.base import Grouping, Groups
+from go4align.grouping.base import Grouping, Groups, Space
 from go4align.grouping.exact_kmeans import solve
 
 
@@ -27,7 +27,7 @@ class KMeansPyTorch(Grouping):
 
     calls: Tensor
 
-    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
+    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: Space = "linear", seed: int = 0) -> None:
         super().__init__(n_tasks, n_groups, space=space, seed=seed)
         try:
             import kmeans_pytorch  # noqa: F401
@@ -42,8 +42,8 @@ class KMeansPyTorch(Grouping):
         if count == "auto":
             count = int(solve(values, "auto", self.logarithmic)[0].max()) + 1
         with numpy_seeded(self.seed, calls):
-            groups = lloyd(torch.as_tensor(values), count)
-        return (groups.labels.numpy(), groups.centres.numpy()) if namespace(values) is numpy else groups
+            labels, centres = lloyd(to_tensor(values), count)
+        return like(labels, values), like(centres, values)
 
 
 def lloyd(values: Tensor, n_groups: int, *, tolerance: float = 1e-4, max_iterations: int = 100) -> Groups:
@@ -83,8 +83,8 @@ def fill_empty(labels: Tensor, distances: Tensor, n_groups: int) -> Tensor:
 
 def means(values: Tensor, labels: Tensor, n_groups: int) -> Tensor:
     """[K] mean of each group."""
-    sums = values.new_zeros(n_groups).scatter_add_(0, labels, values)
-    return sums / torch.bincount(labels, minlength=n_groups)
+    inside = labels == torch.arange(n_groups, device=labels.device)[:, None]  # a GPU scatters in no fixed order
+    return torch.where(inside, values, 0.0).sum(1) / inside.sum(1)
 
 
 @contextmanager

@@ -1,17 +1,13 @@
 """Clusterings that run on the host: any labels in, groups as the seam wants them out."""
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
+from torch import Tensor
 
-from go4align.arrays import Array, namespace, to_tensor
+from go4align.arrays import Array, Indices, Vector, to_tensor
 from go4align.grouping.base import Grouping
 from go4align.grouping.exact_kmeans import solve
-
-Vector = NDArray[numpy.float64]
-Labels = NDArray[numpy.int64]
 
 
 class HostGrouping(Grouping):
@@ -21,26 +17,28 @@ class HostGrouping(Grouping):
     """
 
     def _group(self, values: Array) -> tuple[Array, Array]:
-        host: Any = values if namespace(values) is numpy else values.cpu().numpy()
+        if isinstance(values, Tensor):
+            labels, centres = self._group_on_host(values.cpu().numpy())
+            return to_tensor(labels).to(values.device), to_tensor(centres).to(values.device)
+        return self._group_on_host(values)
+
+    def _group_on_host(self, values: Vector) -> tuple[Indices, Vector]:
         count = self.n_groups
         if count == "auto":
-            count = int(solve(host, "auto", self.logarithmic)[0].max()) + 1
-        labels = numpy.zeros(len(host), numpy.int64)
-        if count == len(host):
-            labels = numpy.arange(len(host))
-        elif count > 1 and numpy.ptp(host) > 0.0:
-            labels = self._label(host, count)
-        labels, centres = ordered_groups(host, split_until(host, labels, count))
-        if host is values:
-            return labels, centres
-        return to_tensor(labels).to(values.device), to_tensor(centres).to(values.device)
+            count = int(solve(values, "auto", self.logarithmic)[0].max()) + 1
+        labels = numpy.zeros(len(values), numpy.int64)
+        if count == len(values):
+            labels = numpy.arange(len(values))
+        elif count > 1 and numpy.ptp(values) > 0.0:
+            labels = self._label(values, count)
+        return ordered_groups(values, split_until(values, labels, count))
 
     @abstractmethod
-    def _label(self, values: Vector, n_groups: int) -> Labels:
-        """Labels [M] from 0 to at most n_groups - 1 in any order, some perhaps unused; 1 < n_groups < M."""
+    def _label(self, values: Vector, n_groups: int) -> Indices:
+        """Indices [M] from 0 to at most n_groups - 1 in any order, some perhaps unused; 1 < n_groups < M."""
 
 
-def split_until(values: Vector, labels: Labels, n_groups: int) -> Labels:
+def split_until(values: Vector, labels: Indices, n_groups: int) -> Indices:
     """Split the group with the largest sum of squares at its widest gap until there are as many as wanted."""
     labels = numpy.unique(labels, return_inverse=True)[1]
     while (count := int(labels.max()) + 1) < n_groups:
@@ -54,13 +52,13 @@ def split_until(values: Vector, labels: Labels, n_groups: int) -> Labels:
     return labels
 
 
-def ordered_groups(values: Vector, labels: Labels) -> tuple[Labels, Vector]:
+def ordered_groups(values: Vector, labels: Indices) -> tuple[Indices, Vector]:
     """Number the groups by ascending mean; returns labels [M] and means [K]."""
     means = _sizes_and_means(values, labels)[1]
     order = means.argsort(kind="stable")
     return order.argsort(kind="stable")[labels], means[order]
 
 
-def _sizes_and_means(values: Vector, labels: Labels) -> tuple[Labels, Vector]:
+def _sizes_and_means(values: Vector, labels: Indices) -> tuple[Indices, Vector]:
     sizes = numpy.bincount(labels)
     return sizes, numpy.bincount(labels, values) / sizes

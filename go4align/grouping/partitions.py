@@ -9,7 +9,7 @@ of values, summed without a subtraction, so each cost is right to a few units in
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy
 import torch
@@ -19,7 +19,7 @@ from go4align.arrays import Array, namespace
 TINY = float(numpy.finfo(numpy.float64).tiny)
 
 
-class Partitions(NamedTuple):
+class Partitions(NamedTuple, Generic[Array]):
     """Optimal partitions of M sorted values into 1, 2, ... groups.
 
     Attributes:
@@ -34,7 +34,7 @@ class Partitions(NamedTuple):
     misfits: list[Array]
 
 
-def optimal_partitions(costs: Array, most: int, misfit: Array | None = None) -> Partitions:
+def optimal_partitions(costs: Array, most: int, misfit: Array | None = None) -> Partitions[Array]:
     """Solve for 1 to `most` groups, none of them empty.
 
     Args:
@@ -42,13 +42,15 @@ def optimal_partitions(costs: Array, most: int, misfit: Array | None = None) -> 
         most: the largest number of groups, 1 to M.
         misfit: [M, M], another quantity of every segment to be summed along the way, or None.
     """
-    rows = ends = _constants(len(costs), _device(costs)).rows
-    best, tails = costs[:, 0], costs[:, 1:]
+    rows = ends = _constants_like(costs).rows
+    best = costs[:, 0]
+    tails = costs[:, 1:]
     carried = None if misfit is None else misfit[:, 0]
     found = Partitions([], [best[-1]], [] if carried is None else [carried[-1]])
     for k in range(2, most + 1):
         if k == most:
-            ends, tails = ends[-1:], tails[-1:]
+            ends = ends[-1:]
+            tails = tails[-1:]
         totals = tails + best[:-1]
         splits = totals.argmin(1)
         best = totals[rows[: len(ends)], splits]
@@ -62,10 +64,11 @@ def optimal_partitions(costs: Array, most: int, misfit: Array | None = None) -> 
 
 def segment_costs(ordered: Array) -> Array:
     """[M, M]: entry [j, i] is c(i, j) of ascending (or any) values [M] float64; infinite where i > j."""
-    constants = _constants(len(ordered), _device(ordered))
+    constants = _constants_like(ordered)
     pairs = ordered[:, None] - ordered
     pairs = pairs * pairs * constants.lower
-    return constants.lower @ pairs @ constants.lower * constants.shares + constants.forbidden
+    costs: Array = constants.lower @ pairs @ constants.lower * constants.shares + constants.forbidden
+    return costs
 
 
 def segment_misfits(ordered: Array) -> Array:
@@ -74,15 +77,16 @@ def segment_misfits(ordered: Array) -> Array:
     It is infinite where i > j. Values that are not positive count as the smallest normal number.
     """
     xp = namespace(ordered)
-    constants = _constants(len(ordered), _device(ordered))
+    constants = _constants_like(ordered)
     logs = xp.log(xp.where(ordered > TINY, ordered, TINY))
     means = (constants.lower * ordered) @ constants.lower * constants.shares
     mean_logs = (constants.lower * logs) @ constants.lower * constants.shares
     shifts = xp.log(xp.where(means > TINY, means, TINY)) - mean_logs
-    return segment_costs(logs) + shifts * shifts / constants.shares
+    misfits: Array = segment_costs(logs) + shifts * shifts / constants.shares
+    return misfits
 
 
-class _Constants(NamedTuple):
+class _Constants(NamedTuple, Generic[Array]):
     """[M, M]: 1 where i <= j, else 0; 1 / (length of i..j); 0 where i <= j, else infinity. [M]: 0, 1, ..., M-1."""
 
     lower: Array
@@ -91,8 +95,15 @@ class _Constants(NamedTuple):
     rows: Array
 
 
+def _constants_like(array: Array) -> _Constants[Array]:
+    device = array.device if isinstance(array, torch.Tensor) else None
+    constants: _Constants[Array] = _constants(len(array), device)
+    return constants
+
+
 @lru_cache(maxsize=64)
-def _constants(size: int, device: torch.device | None) -> _Constants:
+def _constants(size: int, device: torch.device | None) -> Any:
+    """For torch on a device, or for numpy."""
     rows = numpy.arange(size)
     lengths = rows[:, None] - rows + 1.0
     exists = lengths > 0
@@ -100,8 +111,3 @@ def _constants(size: int, device: torch.device | None) -> _Constants:
     if device is None:
         return _Constants(*arrays)
     return _Constants(*(torch.from_numpy(array).to(device) for array in arrays))
-
-
-def _device(array: Any) -> torch.device | None:
-    """The device of a torch tensor, None for numpy."""
-    return array.device if isinstance(array, torch.Tensor) else None

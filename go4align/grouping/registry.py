@@ -5,7 +5,7 @@ from typing import Any
 
 from go4align.checks import choice
 from go4align.errors import unknown_name
-from go4align.grouping.base import Grouping
+from go4align.grouping.base import Grouping, Space
 from go4align.grouping.exact_kmeans import ExactKMeans
 from go4align.grouping.given import Given, NoGrouping
 from go4align.grouping.kmeans_pytorch import KMeansPyTorch
@@ -24,7 +24,13 @@ _COMMON = ("n_tasks", "n_groups", "space", "seed")
 
 
 def build_grouping(
-    clustering: str, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0, **options: Any
+    clustering: str,
+    n_tasks: int,
+    n_groups: int | str = "auto",
+    *,
+    space: Space = "linear",
+    seed: int = 0,
+    **options: Any,
 ) -> Grouping:
     """Build a grouping by the name of its clustering; see `Grouping` for the arguments.
 

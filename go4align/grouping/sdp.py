@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy
 
+from go4align.arrays import Indices, Vector
 from go4align.errors import SolverWarning, UserError
+from go4align.grouping.base import Space
 from go4align.grouping.exact_kmeans import solve
-from go4align.grouping.on_host import HostGrouping, Labels, Vector
+from go4align.grouping.on_host import HostGrouping
 
 ITERATIONS = 20_000
 """Of SCS at most."""
@@ -25,7 +27,7 @@ class SemidefiniteKMeans(HostGrouping):
     itself does not hold for optimal gives a `SolverWarning`.
     """
 
-    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: str = "linear", seed: int = 0) -> None:
+    def __init__(self, n_tasks: int, n_groups: int | str = "auto", *, space: Space = "linear", seed: int = 0) -> None:
         super().__init__(n_tasks, n_groups, space=space, seed=seed)
         try:
             import cvxpy  # noqa: F401
@@ -34,10 +36,10 @@ class SemidefiniteKMeans(HostGrouping):
             raise UserError('clustering="sdp" needs the extra `sdp`: pip install "go4align-study[sdp]"') from error
         self._program: tuple[Any, Any, Any, Any] | None = None
 
-    def _label(self, values: Vector, n_groups: int) -> Labels:
+    def _label(self, values: Vector, n_groups: int) -> Indices:
         unit = (values - values.min()) / numpy.ptp(values)
         averaging = self._solve((unit[:, None] - unit) ** 2, n_groups)
-        labels: Labels = solve(averaging @ unit, n_groups, logarithmic=False)[0]
+        labels: Indices = solve(averaging @ unit, n_groups, logarithmic=False)[0]
         return labels
 
     def _solve(self, distances: Vector, n_groups: int) -> Vector:
@@ -46,7 +48,8 @@ class SemidefiniteKMeans(HostGrouping):
         if self._program is None:  # compiled once, solved with other numbers at every step
             self._program = _program(len(distances))
         problem, matrix, given, count = self._program
-        given.value, count.value = distances, float(n_groups)
+        given.value = distances
+        count.value = float(n_groups)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cvxpy's own: replaced by the one below
             problem.solve(
@@ -67,6 +70,7 @@ def _program(size: int) -> tuple[Any, Any, Any, Any]:
     import cvxpy
 
     matrix = cvxpy.Variable((size, size), PSD=True)
-    given, count = cvxpy.Parameter((size, size)), cvxpy.Parameter()
+    given = cvxpy.Parameter((size, size))
+    count = cvxpy.Parameter()
     conditions = [matrix >= 0, cvxpy.sum(matrix, axis=1) == 1, cvxpy.trace(matrix) == count]
     return cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.multiply(given, matrix))), conditions), matrix, given, count

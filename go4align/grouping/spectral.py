@@ -2,7 +2,8 @@
 
 import numpy
 
-from go4align.grouping.on_host import HostGrouping, Labels, Vector
+from go4align.arrays import Indices, Vector
+from go4align.grouping.on_host import HostGrouping
 
 
 class Spectral(HostGrouping):
@@ -14,11 +15,11 @@ class Spectral(HostGrouping):
     eigensolver.
     """
 
-    def _label(self, values: Vector, n_groups: int) -> Labels:
+    def _label(self, values: Vector, n_groups: int) -> Indices:
         from sklearn.cluster import SpectralClustering
 
         distances = numpy.subtract.outer(values, values) / values.std()
         model = SpectralClustering(
             n_groups, affinity="precomputed", assign_labels="cluster_qr", random_state=self.seed % 2**32
         )
-        return numpy.asarray(model.fit_predict(numpy.exp(-0.5 * distances**2)), numpy.int64)
+        return numpy.asarray(model.fit_predict(numpy.exp(-0.5 * distances**2)), numpy.intp)

@@ -1,21 +1,26 @@
 """What the training loop needs to know of a network."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
+
+Representation: TypeAlias = Tensor | Sequence[Tensor]
+"""What the shared parameters compute and all task heads read, attached to the graph: a tensor, or a list or tuple of
+several, such as feature maps of several scales, which may be computed from one another."""
 
 
 class MultiTaskModel(nn.Module, ABC):
     """An encoder, whose parameters all tasks share, and usually small heads that read what it computes."""
 
     @abstractmethod
-    def encode(self, batch: Any) -> Tensor:
+    def encode(self, batch: Any) -> Representation:
         """The representation: the losses depend on the shared parameters through it alone."""
 
     @abstractmethod
-    def decode(self, representation: Tensor) -> Any:
-        """The heads' outputs, in the form that the benchmark's losses and metrics read."""
+    def decode(self, representation: Any) -> Any:
+        """The heads' outputs for what `encode` gave, in the form that the benchmark's losses and metrics read."""
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:

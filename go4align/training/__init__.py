@@ -1,10 +1,17 @@
 """Training: one step, the epoch loop, its records and its checkpoints."""
 
-from go4align.training.checkpoints import Checkpoints, CheckpointWarning
-from go4align.training.options import TrainingOptions
-from go4align.training.records import EpochRecord, Evaluation, StepSummary
-from go4align.training.step import train_step
-from go4align.training.trainer import Monitor, Trainer
+from typing import TYPE_CHECKING
+
+from go4align.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from go4align.metrics import Evaluation
+    from go4align.training.checkpoints import Checkpoints, CheckpointWarning
+    from go4align.training.options import TrainingOptions
+    from go4align.training.records import EpochRecord, StepSummary
+    from go4align.training.step import train_step
+    from go4align.training.trainer import Trainer
+    from go4align.training.watching import Monitor, check_watched, monitor_of
 
 __all__ = [
     "CheckpointWarning",
@@ -15,5 +22,24 @@ __all__ = [
     "StepSummary",
     "Trainer",
     "TrainingOptions",
+    "check_watched",
+    "monitor_of",
     "train_step",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CheckpointWarning": "checkpoints",
+        "Checkpoints": "checkpoints",
+        "EpochRecord": "records",
+        "Evaluation": "records",
+        "Monitor": "watching",
+        "StepSummary": "records",
+        "Trainer": "trainer",
+        "TrainingOptions": "options",
+        "check_watched": "watching",
+        "monitor_of": "watching",
+        "train_step": "step",
+    },
+)

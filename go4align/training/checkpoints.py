@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import re
 import shutil
 import warnings
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from go4align.disk import write_whole
 
 _ATTEMPTS = "attempts"
 _NAME = re.compile(r"epoch-(\d+)-([0-9a-f]{16})\.pt")
@@ -26,31 +27,28 @@ class Checkpoints:
     holds a hash of the content, so that a file which a power cut or a full disk spoiled is recognised.
 
     Args:
-        folder: made when the first checkpoint is written.
+        folder: made with the first checkpoint or attempt, and not anew where it is gone later: a run whose driver was
+            killed and its folder moved leaves nothing at the old place.
         keep: how many of the newest stay.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder, self._keep = folder, keep
+        self.folder = folder
+        self._keep = keep
+        self._made = False
 
     def save(self, epoch: int, state: dict[str, Any]) -> None:
         """Write the state after an epoch: tensors and plain values only, see `torch.load(weights_only=True)`.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written to; earlier checkpoints are untouched.
+            OSError: the disk is full, or the folder is gone or cannot be written to; earlier checkpoints are untouched.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
         newest = f"epoch-{epoch:05d}-{_digest(content)}.pt"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"partial-{os.getpid()}"
-        try:
-            partial.write_bytes(content)
-            partial.replace(self.folder / newest)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        self._make_folder()
+        write_whole(self.folder / newest, content)
         replaced = {path for path in self._files() if _epoch(path) == epoch and path.name != newest}
         kept = [path for path in self._files() if path not in replaced][: self._keep]
         for path in set(self._files()) - set(kept):
@@ -76,7 +74,7 @@ class Checkpoints:
 
     def attempt(self, epoch: int) -> int:
         """Note that a process goes on after this epoch (0: begins); returns how many have, since `forgive`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         with (self.folder / _ATTEMPTS).open("a+", encoding="utf-8") as file:
             file.write(f"{epoch}\n")
             file.seek(0)
@@ -89,6 +87,12 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._made = False
+
+    def _make_folder(self) -> None:
+        if not self._made:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._made = True
 
     def _files(self) -> list[Path]:
         """Newest epoch first."""

@@ -1,38 +1,69 @@
-"""How one run is trained: epochs, batch size, optimiser, schedule and early stopping."""
+"""How one run is trained: its benchmark's protocol, and epochs, batch size and learning rate."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from go4align.checks import choice, real_number, whole_number
+from go4align.benchmarks.protocol import TrainingProtocol
+from go4align.checks import real_number, whole_number
+from go4align.training.choices import chosen, written
+from go4align.training.optimizers import OPTIMIZERS, OptimizerChoice
+from go4align.training.precision import PRECISIONS, Precision
+from go4align.training.schedules import SCHEDULES, Schedule
+from go4align.training.selection import SELECTIONS, Selection
 
-Schedule = Literal["cosine", "plateau", "constant"]
 _MOST = 10**9
 """Epochs, or samples of a batch: further than any run gets."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """Adam with a schedule; every field may be named in the `training:` section of a study file.
+class TrainingOptions(TrainingProtocol):
+    """All of a run's protocol; every field may be named in the `training:` section of a study file.
+
+    Choices are kept in one form, however they were written: a name where all its options are at their defaults, else a
+    mapping of name and options. So equal options compare equal, and have one hash.
 
     Attributes:
         epochs: most epochs to train.
         batch_size: samples per step.
-        lr: learning rate of Adam for the network; a weighting's own parameters bring their own.
-        schedule: "cosine" anneals to zero over all steps; "plateau" multiplies by 0.7 after 5 epochs without
-            improvement on validation, down to 1e-5 (the published QM9 protocol); "constant" leaves it.
-        patience: stop after so many epochs without improvement on validation; None never stops early.
+        lr: learning rate of the network; a weighting's own parameters bring their own.
+
+    Raises:
+        UserError: an unknown name, a value out of range, or an option that would have no effect beside the others.
     """
 
     epochs: int
     batch_size: int
     lr: float
-    schedule: Schedule = "cosine"
-    patience: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole_number("epochs", self.epochs, 1, _MOST)
         whole_number("batch_size", self.batch_size, 1, _MOST)
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))  # 1 is kept as 1.0
-        choice("schedule", self.schedule, dict.fromkeys(get_args(Schedule)))
-        if self.patience is not None:
-            whole_number("patience", self.patience, 1, _MOST, otherwise=" or None (never)")
+        for kind, known in _KINDS.items():
+            object.__setattr__(self, kind, written(kind, getattr(self, kind), known))
+        self.schedule_rule.check(self.epochs)
+        self.selection_rule.check(self.epochs, self.patience)
+
+    @property
+    def optimizer_rule(self) -> OptimizerChoice:
+        return chosen("optimizer", self.optimizer, OPTIMIZERS)
+
+    @property
+    def schedule_rule(self) -> Schedule:
+        return chosen("schedule", self.schedule, SCHEDULES)
+
+    @property
+    def precision_rule(self) -> Precision:
+        return chosen("precision", self.precision, PRECISIONS)
+
+    @property
+    def selection_rule(self) -> Selection:
+        return chosen("selection", self.selection, SELECTIONS)
+
+
+_KINDS: dict[str, dict[str, type]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "selection": SELECTIONS,
+}

@@ -1,23 +1,19 @@
 """What a run tells about itself: one record per epoch, plain numbers only, so that it can travel and be stored."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch import Tensor
+from go4align.metrics import Evaluation
 
-from go4align.weighting.base import StepRecord
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from go4align.weighting._engine.base import StepRecord
 
 Row = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One pass over a split: mean losses [M] and metrics by `task/metric`."""
-
-    losses: Row
-    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,11 @@ class EpochRecord:
         wall_s: seconds for training and validation.
         train: summary of the training steps.
         val: evaluation on the validation split after the epoch.
-        monitored: the value that selection uses, lower is better.
-        best: the lowest `monitored` so far.
+        monitored: the value that selection watches, of this epoch, lower is better.
+        best: the selection rule's value so far, which a rung of the search sees: under "best" the lowest `monitored`,
+            under "mean_of_last" the mean `monitored` of the last epochs.
+        peak_host_mib, peak_device_mib: the most memory that the run has taken so far, where whoever runs it measures
+            that; records that differ in nothing else are equal.
     """
 
     epoch: int
@@ -60,6 +59,8 @@ class EpochRecord:
     val: Evaluation
     monitored: float
     best: float
+    peak_host_mib: float | None = field(default=None, compare=False)
+    peak_device_mib: float | None = field(default=None, compare=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -80,6 +81,8 @@ class StepRecorder:
 
     def summary(self) -> StepSummary:
         """Summarise all steps so far (one host synchronisation)."""
+        import torch
+
         losses = _row(torch.stack(self._losses).double().mean(0))
         weights = _row(torch.stack([record.weights for record in self._records]).double().mean(0))
         grouped = [(r.labels, r.centres) for r in self._records if r.labels is not None and r.centres is not None]

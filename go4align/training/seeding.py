@@ -6,23 +6,41 @@ from typing import Any
 import numpy as np
 import torch
 
-
-def seed_everything(seed: int) -> torch.Generator:
-    """Seed every global generator, and return an own generator for shuffling."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - packages that we call still draw from the global generator
-    torch.manual_seed(seed)  # CUDA's generators too
-    return torch.Generator().manual_seed(seed)
+_AUGMENTATION = 0x9E3779B97F4A7C15
+"""Parts the seed of augmentation from that of shuffling: equal seeds would give both the same numbers."""
 
 
-def generator_states(shuffle: torch.Generator) -> dict[str, Any]:
-    """The states of torch's global generators and of the shuffling one."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"torch": torch.get_rng_state(), "cuda": cuda, "shuffle": shuffle.get_state()}
+class RunGenerators:
+    """The generators of one run: torch's global ones, one for shuffling, and one on the device for augmentation.
 
+    Making it seeds every global generator.
 
-def set_generator_states(shuffle: torch.Generator, states: dict[str, Any]) -> None:
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    shuffle.set_state(states["shuffle"])
+    Args:
+        seed: of everything.
+        device: where batches are augmented.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - packages that we call still draw from the global generator
+        torch.manual_seed(seed)  # CUDA's generators too
+        self.shuffle = torch.Generator().manual_seed(seed)
+        self.augment = torch.Generator(device).manual_seed((seed + _AUGMENTATION) % 2**63)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All states."""
+        return {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "shuffle": self.shuffle.get_state(),
+            "augment": {self.augment.device.type: self.augment.get_state()},
+        }
+
+    def load_state_dict(self, states: dict[str, Any]) -> None:
+        """Undo `state_dict`. States of another kind of device are passed over: it draws other numbers anyway."""
+        torch.set_rng_state(states["torch"])
+        if states["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(states["cuda"])
+        self.shuffle.set_state(states["shuffle"])
+        if (state := states["augment"].get(self.augment.device.type)) is not None:
+            self.augment.set_state(state)

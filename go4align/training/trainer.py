@@ -1,23 +1,21 @@
 """The epoch loop: train, validate, schedule, stop early; everything it needs to go on is in its state."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch.optim import Adam
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
 from go4align.benchmarks.base import Benchmark, Split
+from go4align.metrics import Evaluation
 from go4align.training.options import TrainingOptions
-from go4align.training.records import EpochRecord, Evaluation, StepRecorder
-from go4align.training.seeding import generator_states, seed_everything, set_generator_states
+from go4align.training.records import EpochRecord, StepRecorder, StepSummary
+from go4align.training.seeding import RunGenerators
 from go4align.training.step import train_step
-from go4align.weighting.base import Weighting
-
-Monitor = Callable[[Evaluation], float]
+from go4align.training.watching import Monitor
+from go4align.weighting._engine.base import Weighting
 
 
 class Trainer:
@@ -28,8 +26,9 @@ class Trainer:
         build: makes the weighting; called after seeding, so that a random initial state is reproducible.
         options: how to train.
         seed: seeds initialisation, shuffling and everything random; equal seeds give equal runs on one machine.
-        monitor: maps a validation `Evaluation` to the value that selection uses (lower is better).
-        device: where to train.
+        monitor: maps a validation `Evaluation` to the value that selection watches (lower is better), see `monitor_of`.
+        device: where to train; None (default) is torch's default device, the CPU unless it was set.
+        test: whether the test split is read, when the selection rule says; nothing depends on what it gives.
     """
 
     def __init__(
@@ -40,18 +39,26 @@ class Trainer:
         *,
         seed: int,
         monitor: Monitor,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | None = None,
+        test: bool = False,
     ) -> None:
-        self._shuffle = seed_everything(seed)
-        self.benchmark, self.options, self.monitor, self.device = benchmark, options, monitor, torch.device(device)
+        self.benchmark = benchmark
+        self.options = options
+        self.monitor = monitor
+        self.device = torch.get_default_device() if device is None else torch.device(device)
+        self.epoch = 0
+        self._reads_test = test
+        self._random = RunGenerators(seed, self.device)
         self.model = benchmark.build_model().to(self.device)
         self.weighting = build().to(self.device)
-        groups = [{"params": list(self.model.parameters())}, *self.weighting.parameter_groups()]
-        self.optimizer = Adam(groups, lr=options.lr)
-        self.schedule = _schedule(self.optimizer, options, self.steps_per_epoch)
-        self.epoch = 0
-        self.best, self.best_epoch = math.inf, 0
-        self._best_model = copy.deepcopy(self.model.state_dict())
+        own = self.weighting.parameter_groups()
+        self.optimizer = options.optimizer_rule.build(self.model.parameters(), own, options.lr)
+        self._schedule = options.schedule_rule
+        self._scheduler = self._schedule.build(
+            self.optimizer, epochs=options.epochs, steps_per_epoch=self.steps_per_epoch
+        )
+        self._precision = options.precision_rule
+        self.selected = options.selection_rule.begin(options.epochs)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,7 +67,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         patience = self.options.patience
-        stale = patience is not None and self.epoch - self.best_epoch >= patience
+        stale = patience is not None and self.selected.stale_epochs >= patience
         return self.epoch >= self.options.epochs or stale
 
     def epochs(self) -> Iterator[EpochRecord]:
@@ -69,79 +76,74 @@ class Trainer:
             yield self.run_epoch()
 
     def run_epoch(self) -> EpochRecord:
-        """Train for one epoch, validate, and move the schedule."""
-        start, lr, recorder = time.perf_counter(), self.optimizer.param_groups[0]["lr"], StepRecorder()
-        shared = self.model.shared_parameters()
-        self.model.train()
-        for batch in self.benchmark.batches("train", self.options.batch_size, self._shuffle):
-            batch = batch.to(self.device)
-            recorder.add(*train_step(self.benchmark, self.model, batch, self.weighting, self.optimizer, shared))
-            if isinstance(self.schedule, CosineAnnealingLR):
-                self.schedule.step()
-        self.weighting.end_epoch()
+        """Train for one epoch, validate, move the schedule, and select."""
+        start = time.perf_counter()
+        lr = self.optimizer.param_groups[0]["lr"]
+        train = self._train()
         validation = self.evaluate("val")
         monitored = self.monitor(validation)
-        if isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step(monitored)
+        self._schedule.after_epoch(self._scheduler, monitored)
         self.epoch += 1
-        if monitored < self.best:
-            self.best, self.best_epoch = monitored, self.epoch
-            self._best_model = copy.deepcopy(self.model.state_dict())
+        self.selected.update(monitored, validation, self.model)
         wall_s = time.perf_counter() - start
-        return EpochRecord(self.epoch, lr, wall_s, recorder.summary(), validation, monitored, self.best)
+        if self._reads_test:
+            self.selected.after_epoch(self.epoch, partial(self.evaluate, "test"))
+        return EpochRecord(self.epoch, lr, wall_s, train, validation, monitored, self.selected.value)
+
+    def _train(self) -> StepSummary:
+        """One pass over the training split."""
+        recorder = StepRecorder()
+        shared = self.model.shared_parameters()
+        self.model.train()
+        for batch in self.benchmark.batches("train", self.options.batch_size, self._random.shuffle):
+            batch = self.benchmark.augment(batch.to(self.device), self._random.augment)
+            losses, record = train_step(
+                self.benchmark,
+                self.model,
+                batch,
+                self.weighting,
+                self.optimizer,
+                shared,
+                precision=self._precision,
+                clip_norm=self.options.clip_norm,
+            )
+            recorder.add(losses, record)
+            self._schedule.after_step(self._scheduler)
+        self.weighting.end_epoch()
+        return recorder.summary()
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Evaluation:
-        """Mean losses and metrics of the present model on a split."""
+        """Mean losses and metrics of the present model on a split, in float32 whatever the training's precision."""
         self.model.eval()
-        accumulator, count = self.benchmark.accumulator(), 0
-        total = torch.zeros(self.benchmark.n_tasks, dtype=torch.float64, device=self.device)
-        size = self.benchmark.size(split)
+        accumulator = self.benchmark.accumulator()
         for batch in self.benchmark.batches(split, self.options.batch_size):
-            n = min(self.options.batch_size, size - count)
             batch = batch.to(self.device)
-            outputs = self.model(batch)
-            total += n * self.benchmark.losses(outputs, batch).double()
-            accumulator.update(outputs, batch)
-            count += n
-        return Evaluation(tuple((total / count).tolist()), accumulator.compute())
+            accumulator.update(self.model(batch), batch)
+        return accumulator.compute()
 
     def test(self) -> Evaluation:
-        """Evaluate the epoch that was best on validation on the test split: once, at the end of a final run."""
-        present = copy.deepcopy(self.model.state_dict())
-        self.model.load_state_dict(self._best_model)
-        evaluation = self.evaluate("test")
-        self.model.load_state_dict(present)
-        return evaluation
+        """What the selection rule gives on the test split, at the end of a run that was made with `test=True`."""
+        return self.selected.test(self.model, partial(self.evaluate, "test"))
 
     def state_dict(self) -> dict[str, Any]:
         """All that later epochs depend on; safe for `torch.load(weights_only=True)`."""
         return {
-            "model": self.model.state_dict(),
-            "best_model": self._best_model,
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": {} if self.schedule is None else self.schedule.state_dict(),
-            "weighting": self.weighting.state_dict(),
-            "random": generator_states(self._shuffle),
             "epoch": self.epoch,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
+            "model": self.model.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "selected": self.selected.state_dict(),
+            "random": self._random.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Undo `state_dict`, in a trainer of the same options."""
+        self.epoch = state["epoch"]
         self.model.load_state_dict(state["model"])
-        self._best_model = state["best_model"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
         self.weighting.load_state_dict(state["weighting"])
-        self.epoch, self.best, self.best_epoch = state["epoch"], state["best"], state["best_epoch"]
-        set_generator_states(self._shuffle, state["random"])
-
-
-def _schedule(optimizer: Adam, options: TrainingOptions, steps_per_epoch: int) -> LRScheduler | None:
-    if options.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=options.epochs * steps_per_epoch)
-    if options.schedule == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=0.7, patience=5, min_lr=1e-5)
-    return None
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        self.selected.load_state_dict(state["selected"])
+        self._random.load_state_dict(state["random"])

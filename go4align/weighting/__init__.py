@@ -1,16 +1,35 @@
 """Losses in, one training step out: one method per file behind the `Weighting` contract."""
 
-from go4align.weighting.base import StepRecord, Weighting
-from go4align.weighting.go4align import GO4Align
-from go4align.weighting.loss_weighting import LossWeighting
-from go4align.weighting.registry import available_methods, build_weighting, hyperparameters
+from typing import TYPE_CHECKING
+
+from go4align.lazy import lazy_names
+from go4align.weighting.registry import available_indicators, available_methods, build_weighting, hyperparameters
+
+if TYPE_CHECKING:
+    from go4align.weighting._engine.base import StepRecord, Weighting
+    from go4align.weighting._engine.loss_weighting import LossWeighting
+    from go4align.weighting.go4align import GO4Align
+    from go4align.weighting.risk_guided import RiskGuided
 
 __all__ = [
     "GO4Align",
     "LossWeighting",
+    "RiskGuided",
     "StepRecord",
     "Weighting",
+    "available_indicators",
     "available_methods",
     "build_weighting",
     "hyperparameters",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "GO4Align": "go4align",
+        "LossWeighting": "_engine.loss_weighting",
+        "RiskGuided": "risk_guided",
+        "StepRecord": "_engine.base",
+        "Weighting": "_engine.base",
+    },
+)

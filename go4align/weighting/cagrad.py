@@ -1,18 +1,19 @@
 """CAGrad: conflict-averse gradient descent (Liu et al., NeurIPS 2021)."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy
 
-from go4align.checks import choice, real_number
-from go4align.weighting.gramian_weighting import GramianWeighting
-from go4align.weighting.mgda import minimum_norm_point
-from go4align.weighting.solver_tools import (
+from go4align.arrays import Mask, Matrix, Vector
+from go4align.checks import option, real_number
+from go4align.weighting._engine.gradient_weighting import Heads
+from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.solvers import (
     EPSILON,
-    Matrix,
     UnitRows,
-    Vector,
     face_minimum,
+    minimum_norm_point,
     nonnegative_minimum,
     root,
     spread,
@@ -20,7 +21,7 @@ from go4align.weighting.solver_tools import (
     warn_unsolved,
 )
 
-SCALES = {"official": True, "none": False}
+Scale = Literal["official", "none"]
 """Whether the step is multiplied by M / (1 + c^2)."""
 TOLERANCE = 1e-8
 LARGEST_C = 1000.0
@@ -54,16 +55,17 @@ class CAGrad(GramianWeighting):
         n_tasks: int,
         c: float = 0.4,
         *,
-        scale: str = "official",
+        scale: Scale = "official",
         max_norm: float = 0.0,
-        heads: str = "sum",
-        gramian: str = "stored",
+        heads: Heads = "sum",
+        gramian: GramianForm = "stored",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, max_norm=max_norm, task_names=task_names)
+        self.takes_scaled_losses = not self.max_norm
         self.c = real_number("c", c, high=LARGEST_C)
-        self.scale = scale
-        self._factor = n_tasks / (1.0 + self.c**2) if choice("scale", scale, SCALES) else 1.0
+        self.scale = option("scale", scale, Scale)
+        self._factor = n_tasks / (1.0 + self.c**2) if scale == "official" else 1.0
 
     def _solve(self, gramian: Matrix) -> Vector:
         moves = conflict_averse(gramian, self.c)
@@ -92,7 +94,8 @@ def conflict_averse(gramian: Matrix, c: float) -> Vector:
         lengths = nearest.at_distance_one(low, 0.0)
     elif len(rows.tasks) == len(gramian):
         weights = minimum_norm_point(gramian)
-        square, rounding = weights @ gramian @ weights, 64 * EPSILON * (rows.norms @ weights) ** 2
+        square = weights @ gramian @ weights
+        rounding = 64 * EPSILON * (rows.norms @ weights) ** 2
         if square > rounding + 1e-14 * rows.norms.min() ** 2:
             lengths = nearest.at_distance_one(0.0, numpy.sqrt(square) / rows.norms.min() * (1.0 + c) / c)
     return spread(radius * lengths / rows.norms, rows.tasks, len(gramian))
@@ -102,7 +105,9 @@ class _NearestPoint:
     """The point nearest to g_0 where every task gains at least a level; in units of the ball's radius and unit rows."""
 
     def __init__(self, rows: UnitRows, slopes: Vector, bounds: Vector) -> None:
-        self.cosines, self.slopes, self.bounds = rows.cosines, slopes, bounds
+        self.cosines = rows.cosines
+        self.slopes = slopes
+        self.bounds = bounds
 
     def at(self, level: float) -> Vector:
         """Multipliers [m] of the tasks' bounds."""
@@ -113,13 +118,15 @@ class _NearestPoint:
 
     def at_distance_one(self, low: float, high: float) -> Vector:
         """The multipliers whose distance is 1, which is at most 1 at level `low` and at least 1 at `high`."""
-        level, lengths = high, self.at(high)
+        level = high
+        lengths = self.at(high)
         for _ in range(100):
             distance = self.distance(lengths)
             if abs(distance - 1.0) < 1e-12:
                 break
             low, high = (low, level) if distance > 1.0 else (level, high)
-            last, level = level, self._guess(lengths > 0.0)
+            last = level
+            level = self._guess(lengths > 0.0)
             if not low < level < high:
                 level = (low + high) / 2
             if level in (low, high, last):
@@ -128,10 +135,11 @@ class _NearestPoint:
         distance = self.distance(lengths)
         return lengths / distance if distance > 0.0 else lengths
 
-    def _guess(self, free: Vector) -> float:
+    def _guess(self, free: Mask) -> float:
         """The level of distance 1 if the tasks at their bounds stay the same: lengths are then linear in the level."""
         start, change = (face_minimum(self.cosines, b, free) for b in (self.slopes, -self.bounds))
-        square, product = change @ self.cosines @ change, start @ self.cosines @ change
+        square = change @ self.cosines @ change
+        product = start @ self.cosines @ change
         rest = start @ self.cosines @ start - 1.0
         discriminant = product * product - square * rest
         return float((root(discriminant) - product) / square) if square > 0.0 else numpy.inf
@@ -142,8 +150,10 @@ def duality_gap(gramian: Matrix, moves: Vector, c: float) -> float:
 
     Where d lies inside the ball the optimum is 0, and the gap is the worst task's loss, relative to |g_m| |g_0|.
     """
-    mean, norms = gramian.mean(1), numpy.sqrt(gramian.diagonal())
-    length, total = root(mean.mean()), float(moves.sum())
+    mean = gramian.mean(1)
+    norms = numpy.sqrt(gramian.diagonal())
+    length = root(mean.mean())
+    total = float(moves.sum())
     if c == 0.0 or total <= 0.0:
         return 0.0
     gains = mean + gramian @ moves

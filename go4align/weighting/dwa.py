@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from go4align.checks import real_number, whole_number
-from go4align.weighting.base import StepRecord
-from go4align.weighting.loss_weighting import LossWeighting
+from go4align.weighting._engine.loss_weighting import LossWeighting
 
 LONGEST_WINDOW = 10_000
 """Steps; a history takes memory for twice as many."""
@@ -51,11 +50,10 @@ class DWA(LossWeighting):
                 n_tasks, whole_number("window", window, 1, LONGEST_WINDOW, otherwise=" or None (per epoch)")
             )
 
-    def _weigh(self, losses: Tensor) -> StepRecord:
+    def _weigh(self, losses: Tensor) -> Tensor:
         newer, older = self.history.means(losses.double())
         rates = torch.where(older == 0, torch.ones_like(newer), newer / older)
-        weights = self.history.total * torch.softmax(rates / self.temperature, 0)
-        return StepRecord(weights.to(losses.dtype))
+        return self.history.total * torch.softmax(rates / self.temperature, 0)
 
     def end_epoch(self) -> None:
         """Close the epoch (only the form without a window needs it)."""
@@ -80,7 +78,8 @@ class SlidingWindow(nn.Module):
         """Take in this step's losses [M]; return the newer and the older mean [M]."""
         self.history.copy_(torch.cat((losses[None], self.history[:-1])))
         self.steps += 1
-        newer, older = self.history[: self.window].mean(0), self.history[self.window :].mean(0)
+        newer = self.history[: self.window].mean(0)
+        older = self.history[self.window :].mean(0)
         return newer, torch.where(self.steps > self.window + 1, older, newer)
 
     def end_epoch(self) -> None:

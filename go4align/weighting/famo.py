@@ -1,23 +1,25 @@
 """FAMO: fast adaptive multitask optimization (Liu et al., NeurIPS 2023)."""
 
-import copy
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.adam import adam
 
 from go4align.checks import real_number
-from go4align.errors import UserError
-from go4align.weighting.base import StepRecord
-from go4align.weighting.loss_weighting import LossWeighting
+from go4align.weighting._engine.loss_weighting import LossWeighting
+
+EPSILON = 1e-8
+"""Added to the losses before their logarithm, as in the official code."""
 
 
 class FAMO(LossWeighting):
-    """FAMO: lower all log losses at the same rate, learning task logits from the losses before and after the step.
+    r"""FAMO: lower all log losses at the same rate, learning task logits xi from the losses before and after the step.
 
-    Computed by TorchJD, which equals the official code. The record's weights are the factors on the tasks' gradients,
-    z / (L + 1e-8) scaled to sum to 1, not the softmax z itself. `after_step` must follow every optimiser step.
+    With z = softmax(xi) the step follows the gradient of c sum(z_m log L_m), c = 1 / sum(z_m / L_m) (Algorithm 1), so a
+    task's weight is z_m / L_m scaled to sum to 1, not z_m itself; then Adam steps xi along (dz/dxi)' (log L - log L'),
+    L' the losses after the step. `after_step` must follow every optimiser step. Equal to TorchJD's and the official
+    code, which keep the state where neither `state_dict` nor a device that is not to be waited for can reach it.
 
     Args:
         n_tasks: number of tasks M.
@@ -30,6 +32,12 @@ class FAMO(LossWeighting):
     needs_losses_after = True
     needs_positive_losses = True
 
+    logits: Tensor
+    previous: Tensor
+    adam_mean: Tensor
+    adam_square: Tensor
+    adam_steps: Tensor
+
     def __init__(
         self,
         n_tasks: int,
@@ -39,42 +47,42 @@ class FAMO(LossWeighting):
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        from torchjd import scalarization
+        self.weights_lr = real_number("weights_lr", weights_lr)
+        self.weight_decay = real_number("weight_decay", weight_decay)
+        for name in ("logits", "previous", "adam_mean", "adam_square"):
+            self.register_buffer(name, torch.zeros(n_tasks, dtype=torch.float64))
+        self.register_buffer("adam_steps", torch.zeros((), dtype=torch.float64))  # bias corrections have its dtype
 
-        weights_lr, weight_decay = real_number("weights_lr", weights_lr), real_number("weight_decay", weight_decay)
-        self.scalarizer = scalarization.FAMO(n_tasks, lr=weights_lr, weight_decay=weight_decay)
-        self.scalarizer.double()
+    def _weigh(self, losses: Tensor) -> Tensor:
+        self.previous.copy_(losses)
+        shares = self.logits.softmax(0)
+        shifted = self.previous + EPSILON
+        return shares / (shares / shifted).sum() / shifted
 
-    def _weigh(self, losses: Tensor) -> StepRecord:
-        leaf = losses.double().requires_grad_()
-        with torch.enable_grad():
-            (weights,) = torch.autograd.grad(self.scalarizer(leaf), leaf)
-        return StepRecord(weights.to(losses.dtype))
+    def _learn_after(self, losses: Tensor) -> None:
+        falls = (self.previous + EPSILON).log() - (losses.double() + EPSILON).log()
+        adam(
+            [self.logits],
+            [softmax_pull_back(self.logits, falls)],
+            [self.adam_mean],
+            [self.adam_square],
+            [],
+            [self.adam_steps],
+            foreach=False,
+            capturable=self.logits.device.type not in ("cpu", "mps"),  # a GPU keeps the count of steps
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.weights_lr,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
 
-    def after_step(self, losses_after: Tensor) -> None:
-        """Learn the logits from the losses [M] of the same batch after the optimiser's step.
 
-        Raises:
-            UserError: a bad loss (the state is left as it was), or no step before this call.
-        """
-        if self.scalarizer._prev_losses is None:
-            raise UserError("FAMO's `after_step` needs a `backward` before it, found none.")
-        self.scalarizer.update(self._checked(losses_after, ahead=0).double())
-
-    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """None: the logits have their own Adam and must not join the training optimiser."""
-        yield from ()
-
-    def _extra_state(self) -> dict[str, Any]:
-        adam = self.scalarizer._optimizer
-        state = {"previous": self.scalarizer._prev_losses, "adam": None if adam is None else adam.state_dict()}
-        return copy.deepcopy(state)  # Adam changes its tensors in place
-
-    def _load_extra_state(self, state: dict[str, Any]) -> None:
-        logits = self.scalarizer._w
-        previous, adam = state["previous"], state["adam"]
-        self.scalarizer._prev_losses = None if previous is None else previous.to(logits)
-        self.scalarizer._optimizer = None
-        if adam is not None:
-            self.scalarizer._optimizer = torch.optim.Adam([logits])
-            self.scalarizer._optimizer.load_state_dict(copy.deepcopy(adam))
+def softmax_pull_back(logits: Tensor, cotangent: Tensor) -> Tensor:
+    """The gradient of <cotangent, softmax(logits)> with respect to the logits [M]."""
+    leaf = logits.clone().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(leaf.softmax(0), leaf, cotangent)
+    return gradient

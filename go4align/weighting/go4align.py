@@ -4,22 +4,33 @@ Shen, Wang, Xiao, van Noord and Worring, "GO4Align: Group Optimization for Multi
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from go4align.arrays import to_array, to_tensor
-from go4align.checks import choice, mapping
+from go4align.checks import mapping
 from go4align.errors import UserError
 from go4align.grouping import build_grouping
-from go4align.indicators import RiskGuided
-from go4align.weighting.base import Representation, StepRecord, Weighting
-from go4align.weighting.loss_weighting import LossWeighting
-from go4align.weighting.methods import PLAIN_METHODS, build
+from go4align.grouping.base import Space
+from go4align.weighting._engine.base import Shared, StepRecord, Weighting
+from go4align.weighting.registry import build_indicator
+from go4align.weighting.risk_guided import Scale
+
+_TAKEN_OVER = (
+    "needs_losses_after",
+    "needs_positive_losses",
+    "needs_gradients",
+    "uses_representation",
+    "depends_on_order",
+    "takes_scaled_losses",
+)
+"""What the indicator needs, and what it takes."""
+_OUTSIDE = ("n_tasks", "n_groups", "space", "seed", "clustering")
+"""Options of the grouping that are this method's own."""
 
 
-class GO4Align(LossWeighting):
+class GO4Align(Weighting):
     """Algorithm 1: minimise sum_m w_m L_m, where w_m is the centre of task m's group among the indicators (Eq. 2, 3).
 
     The weights are not normalised: their sum, and with it the effective learning rate, depends on the losses' spread
@@ -48,15 +59,17 @@ class GO4Align(LossWeighting):
         task_names: M names for error messages.
     """
 
+    is_indicator = False
+
     def __init__(
         self,
         n_tasks: int,
         n_groups: int | str = "auto",
         beta: float = 1e-4,
         *,
-        scale: str = "sum",
+        scale: Scale = "sum",
         smooth: bool = True,
-        space: str = "linear",
+        space: Space = "linear",
         clustering: str = "exact",
         clustering_options: Mapping[str, Any] | None = None,
         indicator: str = "risk_guided",
@@ -65,81 +78,57 @@ class GO4Align(LossWeighting):
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self.indicator = _indicator(self, indicator, indicator_options, beta=beta, scale=scale, smooth=smooth)
+        options = _indicator_options(indicator, indicator_options, {"beta": beta, "scale": scale, "smooth": smooth})
+        self.indicator = build_indicator(indicator, n_tasks, task_names=self.task_names, **options)
+        for need in _TAKEN_OVER:
+            setattr(self, need, getattr(self.indicator, need))
         further = mapping("clustering_options", clustering_options)
-        for option in ("n_tasks", "n_groups", "space", "seed", "clustering"):
-            if option in further:
+        for name in _OUTSIDE:
+            if name in further:
                 raise UserError(
-                    f"`{option}` is no option of a clustering, found it in `clustering_options`. Move it out."
+                    f"`{name}` is no option of a clustering, found it in `clustering_options`. Move it out."
                 )
         self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **further)
 
-    def weigh(
-        self,
-        losses: Tensor,
-        *,
-        shared_parameters: Iterable[nn.Parameter] = (),
-        representation: Representation | None = None,
-    ) -> StepRecord:
-        """As `Weighting.weigh`: the indicator's step, then the grouping's."""
-        if isinstance(self.indicator, RiskGuided):
-            return super().weigh(losses)
-        self._checked(losses)
-        found = self.indicator.weigh(losses, shared_parameters=shared_parameters, representation=representation)
-        labels, centres = self.grouping.group(found.weights)
-        self.step += 1
-        return StepRecord(centres[labels].to(losses), labels, centres)
-
-    def _weigh(self, losses: Tensor) -> StepRecord:
-        assert isinstance(self.indicator, RiskGuided)
-        log_gamma = self.indicator.log_gamma(to_array(losses), losses.dtype)
-        labels, centres = self.grouping.group_log(log_gamma)
-        return StepRecord(to_tensor(centres[labels], losses.dtype), to_tensor(labels), to_tensor(centres))
+    @property
+    def checks_on_host(self) -> bool:
+        """As the indicator does."""
+        return self.indicator.checks_on_host
 
     def learn(self, losses: Tensor) -> None:
         """As the indicator does."""
-        if isinstance(self.indicator, Weighting):
-            self.indicator.learn(losses)
-
-    def after_step(self, losses_after: Tensor) -> None:
-        """As the indicator does."""
-        if isinstance(self.indicator, Weighting):
-            self.indicator.after_step(losses_after)
+        self.indicator.learn(losses)
 
     def end_epoch(self) -> None:
         """As `Weighting.end_epoch`, of the indicator too."""
+        self.indicator.end_epoch()
         super().end_epoch()
-        if isinstance(self.indicator, Weighting):
-            self.indicator.end_epoch()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Those of the indicator."""
-        return self.indicator.parameter_groups() if isinstance(self.indicator, Weighting) else []
+        return self.indicator.parameter_groups()
 
-    def named_parameters(self, prefix: str = "", *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """Those of the indicator, which may keep some of its own from the training optimiser."""
-        yield from self.indicator.named_parameters(f"{prefix}.indicator" if prefix else "indicator", *args, **kwargs)
+    def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
+        labels, centres = self.indicator.grouped_by(self.grouping, losses, shared)
+        weights = centres.index_select(0, labels)  # half the time of centres[labels]
+        return StepRecord(weights, labels, centres)
+
+    def _learn_after(self, losses: Tensor) -> None:
+        self.indicator._learn_after(losses)
 
 
-def _indicator(
-    owner: GO4Align, name: str, chosen: Mapping[str, Any] | None, **risk_guided: Any
-) -> RiskGuided | Weighting:
-    """Build the indicator; the owner takes over what it needs."""
+def _indicator_options(indicator: str, chosen: Mapping[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
+    """The indicator's hyperparameters: the chosen ones, or of the default indicator GO4Align's `own`."""
     further = mapping("indicator_options", chosen)
-    if choice("indicator", name, {"risk_guided": None, **PLAIN_METHODS}) is None:
+    defaults = inspect.signature(GO4Align).parameters
+    if indicator == defaults["indicator"].default:
         if further:
             raise UserError(
                 f"`indicator_options` are hyperparameters of a method as indicator, found {further!r} with "
-                "'risk_guided'. Give `beta`, `scale` and `smooth` directly."
+                f"'{indicator}'. Give `beta`, `scale` and `smooth` directly."
             )
-        owner.needs_positive_losses = True
-        return RiskGuided(owner.n_tasks, **risk_guided)
-    defaults = inspect.signature(RiskGuided).parameters
-    for option, value in risk_guided.items():
-        if value != defaults[option].default:
-            raise UserError(f"`{option}` belongs to indicator 'risk_guided', found it with '{name}'. Leave it out.")
-    method = build(PLAIN_METHODS, name, owner.n_tasks, {**further, "task_names": owner.task_names})
-    owner.needs_positive_losses, owner.needs_losses_after = method.needs_positive_losses, method.needs_losses_after
-    owner.needs_gradients, owner.uses_representation = method.needs_gradients, method.uses_representation
-    owner.depends_on_order = method.depends_on_order
-    return method
+        return own
+    for name, value in own.items():
+        if value != defaults[name].default:
+            raise UserError(f"`{name}` belongs to indicator 'risk_guided', found it with '{indicator}'. Leave it out.")
+    return further

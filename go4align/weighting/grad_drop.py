@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from go4align.randomness import Draws
-from go4align.weighting.gradients import Decision, GradientWeighting
-from go4align.weighting.task_gradients import StoredGradients
+from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
+from go4align.weighting._engine.task_gradients import StoredGradients
 
 COLUMNS = 1 << 14
 """Entries per task that are worked on at a time: temporaries stay in the processor's cache."""
@@ -39,10 +39,11 @@ class GradDrop(GradientWeighting):
         *,
         max_norm: float = 1.0,
         seed: int | None = None,
-        heads: str = "sum",
+        heads: Heads = "sum",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, max_norm=max_norm, task_names=task_names)
+        self.takes_scaled_losses = not self.max_norm
         self.draws = Draws(seed)
 
     def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
@@ -50,34 +51,47 @@ class GradDrop(GradientWeighting):
         jacobian = gradients.jacobian
         squares = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64).square()
         self._check_finite(squares.cpu().numpy())
-        noise = torch.rand(jacobian.shape[1], generator=self.draws.generator(), dtype=jacobian.dtype)
-        dropped, kept = sign_dropout(jacobian, noise.to(jacobian))
-        return Decision(torch.where(squares > 0, kept / squares, 0.0).cpu(), lambda _: gradients.parts(dropped))
+        generator = self.draws.generator()
+        noise = torch.rand(jacobian.shape[1], generator=generator, dtype=jacobian.dtype, device="cpu")
+        dropped, kept = sign_dropout(jacobian, noise.to(jacobian), _wide(jacobian, squares))
+        sizes: list[float] = squares.sqrt().tolist()
+        weights = torch.where(squares > 0, kept / squares, 0.0).cpu()
+        return Decision(weights, sizes, lambda: gradients.parts(dropped))
 
-    def _extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> dict[str, Any]:
         return self.draws.state()
 
-    def _load_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.draws.load(state)
 
 
-def sign_dropout(jacobian: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _wide(jacobian: Tensor, squares: Tensor) -> torch.dtype:
+    """A dtype in which no sum over the tasks overflows: that of the gradients if it is one."""
+    largest = float(squares.max()) ** 0.5 * len(jacobian)
+    enough = jacobian.dtype.itemsize >= 4 and largest < torch.finfo(jacobian.dtype).max
+    return jacobian.dtype if enough else torch.float64
+
+
+def sign_dropout(jacobian: Tensor, noise: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Keep, at every entry, the gradients of the sign that the noise picks.
 
     Args:
         jacobian: [M, D].
         noise: U [D], numbers in [0, 1).
+        dtype: to compute in, default the gradients'.
 
     Returns:
-        The sum over the tasks [D], and each task's <kept_m, g_m> [M] float64.
+        The sum over the tasks [D] in that dtype, and each task's <kept_m, g_m> [M] float64.
     """
-    combined = torch.empty_like(noise)
+    combined = torch.empty_like(noise, dtype=dtype)
     kept = torch.zeros(len(jacobian), dtype=torch.float64, device=jacobian.device)
     blocks = (tensor.split(COLUMNS, dim=-1) for tensor in (jacobian, noise, combined))
-    for rows, draws, result in zip(*blocks, strict=True):
-        total, size = rows.sum(0), rows.abs().sum(0)
+    for given, draws, result in zip(*blocks, strict=True):
+        rows = given.to(combined.dtype)
+        total = rows.sum(0)
+        size = rows.abs().sum(0)
         purity = torch.where(size > 0, 0.5 * (1 + total / size), 0.5)
         chosen = rows * (((purity > draws) & (rows > 0)) | ((purity < draws) & (rows < 0)))
         torch.sum(chosen, 0, out=result)
-        kept += (chosen * rows).sum(1, dtype=torch.float64)
+        kept += torch.linalg.vector_norm(chosen, dim=1, dtype=torch.float64).square()
     return combined, kept

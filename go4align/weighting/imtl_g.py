@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 import numpy
 
-from go4align.weighting.gramian_weighting import GramianWeighting
-from go4align.weighting.solver_tools import Matrix, Vector, spread, unit_rows, warn_unsolved
+from go4align.arrays import Matrix, Vector
+from go4align.weighting._engine.gradient_weighting import Heads
+from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.solvers import spread, unit_rows, warn_unsolved
 
 RANK = 1e-12
 """Eigenvalues of the cosines below RANK * M count as zero."""
@@ -30,12 +32,14 @@ class IMTLG(GramianWeighting):
         task_names: M names for error messages.
     """
 
+    takes_scaled_losses = True
+
     def __init__(
         self,
         n_tasks: int,
         *,
-        heads: str = "weighted",
-        gramian: str = "stored",
+        heads: Heads = "weighted",
+        gramian: GramianForm = "stored",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, task_names=task_names)
@@ -50,7 +54,8 @@ class IMTLG(GramianWeighting):
         if residual > TOLERANCE:
             warn_unsolved("imtl_g", self.n_tasks, residual, "projections must be equal to 1e-6")
         weights = lengths / rows.norms
-        total, size = weights.sum(), numpy.abs(weights).sum()
+        total = weights.sum()
+        size = numpy.abs(weights).sum()
         if abs(total) < 1e-12 * size:
             warn_unsolved("imtl_g", self.n_tasks, abs(total) / size, "the weights cannot have sum 1, theirs is zero")
             total = size
@@ -62,9 +67,9 @@ def impartial(cosines: Matrix) -> Vector:
     values, vectors = numpy.linalg.eigh(cosines)
     sums = vectors.sum(0)
     kept = values > RANK * len(values)
-    missing = vectors[:, ~kept] @ sums[~kept]
+    missing: Vector = vectors[:, ~kept] @ sums[~kept]
     if numpy.linalg.norm(missing) > TOLERANCE:
         return missing
-    lengths = vectors[:, kept] @ (sums[kept] / values[kept])
-    correction = vectors[:, kept] @ ((vectors[:, kept].T @ (1.0 - cosines @ lengths)) / values[kept])
-    return lengths + correction
+    lengths: Vector = vectors[:, kept] @ (sums[kept] / values[kept])
+    lengths += vectors[:, kept] @ ((vectors[:, kept].T @ (1.0 - cosines @ lengths)) / values[kept])
+    return lengths

@@ -1,21 +1,17 @@
 """MGDA: multiple-gradient descent (Desideri, Comptes Rendus Mathematique 2012; Sener and Koltun, NeurIPS 2018)."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy
 
-from go4align.checks import choice
-from go4align.weighting.gramian_weighting import GramianWeighting
-from go4align.weighting.solver_tools import (
-    EPSILON,
-    Matrix,
-    Vector,
-    nonnegative_minimum,
-    unit_rows,
-    warn_unsolved,
-)
+from go4align.arrays import Matrix, Vector
+from go4align.checks import option
+from go4align.weighting._engine.gradient_weighting import Heads
+from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.solvers import EPSILON, minimum_norm_point, warn_unsolved
 
-SCALES = {"tasks": True, "none": False}
+Scale = Literal["tasks", "none"]
 """Whether the convex combination is multiplied by the number of tasks."""
 TOLERANCE = 1e-6
 
@@ -39,18 +35,20 @@ class MGDA(GramianWeighting):
         task_names: M names for error messages.
     """
 
+    takes_scaled_losses = True
+
     def __init__(
         self,
         n_tasks: int,
         *,
-        scale: str = "tasks",
-        heads: str = "weighted",
-        gramian: str = "stored",
+        scale: Scale = "tasks",
+        heads: Heads = "weighted",
+        gramian: GramianForm = "stored",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, task_names=task_names)
-        self.scale = scale
-        self._factor = n_tasks if choice("scale", scale, SCALES) else 1
+        self.scale = option("scale", scale, Scale)
+        self._factor = n_tasks if scale == "tasks" else 1
 
     def _solve(self, gramian: Matrix) -> Vector:
         weights = minimum_norm_point(gramian)
@@ -58,36 +56,6 @@ class MGDA(GramianWeighting):
         if residual > TOLERANCE:
             warn_unsolved("mgda", self.n_tasks, residual, "the duality gap must be at most 1e-6 of the squared norm")
         return self._factor * weights
-
-
-def minimum_norm_point(gramian: Matrix) -> Vector:
-    """w [M] >= 0 of sum 1 with the least w' G w.
-
-    With unit rows x_m = s_m w_m the sum is a weighted one: sum(x_m / s_m) = 1. Wolfe's algorithm adds that row to the
-    gradients (his equation 8), which leaves a problem with x >= 0 only, whose solution is the wanted one but for scale.
-    Tasks whose gradient is zero share the weight, if there are any.
-    """
-    rows = unit_rows(gramian)
-    if len(rows.tasks) < len(gramian):
-        zero = numpy.ones(len(gramian))
-        zero[rows.tasks] = 0.0
-        return zero / zero.sum()
-    shortest = rows.norms.min() / rows.norms
-    lengths = nonnegative_minimum(rows.cosines + numpy.outer(shortest, shortest), -shortest)
-    return shortest * _refined(rows.cosines, shortest, lengths / (lengths @ shortest))
-
-
-def _refined(cosines: Matrix, shortest: Vector, lengths: Vector) -> Vector:
-    """One Newton step on the face, without the row that `minimum_norm_point` adds: that row loses digits to it."""
-    chosen = lengths.nonzero()[0]
-    bound = shortest[chosen] / shortest[chosen].max()
-    system = numpy.block([[cosines[numpy.ix_(chosen, chosen)], bound[:, None]], [bound, numpy.zeros(1)]])
-    slope = numpy.append(-(cosines @ lengths)[chosen], 0.0)
-    change = numpy.linalg.lstsq(system, slope, rcond=None)[0][:-1]
-    better = lengths.copy()
-    better[chosen] = numpy.maximum(better[chosen] + change, 0.0)
-    better /= better @ shortest
-    return better if better @ cosines @ better < lengths @ cosines @ lengths else lengths
 
 
 def duality_gap(gramian: Matrix, weights: Vector) -> float:

@@ -6,10 +6,12 @@ import numpy
 import torch
 from torch import Tensor
 
+from go4align.arrays import Matrix, Vector
 from go4align.checks import whole_number
-from go4align.weighting.gramian_weighting import GramianWeighting
-from go4align.weighting.solver_tools import EPSILON, Matrix, Vector, root, spread, unit_rows, warn_unsolved
-from go4align.weighting.task_gradients import TaskGradients
+from go4align.weighting._engine.gradient_weighting import Heads
+from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.solvers import EPSILON, root, spread, unit_rows, warn_unsolved
+from go4align.weighting._engine.task_gradients import TaskGradients
 
 TOLERANCE = 1e-6
 UNBOUNDED = 1e7
@@ -49,18 +51,20 @@ class NashMTL(GramianWeighting):
         *,
         update_every: int = 1,
         max_norm: float = 1.0,
-        heads: str = "weighted",
-        gramian: str = "stored",
+        heads: Heads = "weighted",
+        gramian: GramianForm = "stored",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, max_norm=max_norm, task_names=task_names)
         self.update_every = whole_number("update_every", update_every, 1)
         self.register_buffer("latest", torch.zeros(n_tasks, dtype=torch.float64))
 
-    def _weights(self, gradients: TaskGradients) -> Tensor:
-        if self.step % self.update_every == 0:
-            self.latest.copy_(super()._weights(gradients))
-        return self.latest
+    def _weights(self, gradients: TaskGradients) -> tuple[Tensor, list[float] | None]:
+        if int(self.step) % self.update_every:
+            return self.latest, None
+        weights, sizes = super()._weights(gradients)
+        self.latest.copy_(weights)
+        return weights, sizes
 
     def _solve(self, gramian: Matrix) -> Vector:
         rows = unit_rows(gramian)

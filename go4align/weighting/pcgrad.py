@@ -6,9 +6,10 @@ from typing import Any
 import numpy
 import torch
 
+from go4align.arrays import Indices, Matrix, Vector
 from go4align.randomness import Draws
-from go4align.weighting.gramian_weighting import GramianWeighting
-from go4align.weighting.solver_tools import Matrix, Vector
+from go4align.weighting._engine.gradient_weighting import Heads
+from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
 
 
 class PCGrad(GramianWeighting):
@@ -29,14 +30,15 @@ class PCGrad(GramianWeighting):
     """
 
     depends_on_order = True
+    takes_scaled_losses = True
 
     def __init__(
         self,
         n_tasks: int,
         *,
         seed: int | None = None,
-        heads: str = "sum",
-        gramian: str = "stored",
+        heads: Heads = "sum",
+        gramian: GramianForm = "stored",
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, task_names=task_names)
@@ -44,17 +46,18 @@ class PCGrad(GramianWeighting):
 
     def _solve(self, gramian: Matrix) -> Vector:
         generator = self.draws.generator()
-        orders = [torch.randperm(self.n_tasks, generator=generator).tolist() for _ in range(self.n_tasks)]
-        return project_conflicts(gramian, numpy.array(orders)).sum(0)
+        orders = [torch.randperm(self.n_tasks, generator=generator, device="cpu").tolist() for _ in range(self.n_tasks)]
+        weights: Vector = project_conflicts(gramian, numpy.array(orders)).sum(0)
+        return weights
 
-    def _extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> dict[str, Any]:
         return self.draws.state()
 
-    def _load_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.draws.load(state)
 
 
-def project_conflicts(gramian: Matrix, orders: Vector) -> Matrix:
+def project_conflicts(gramian: Matrix, orders: Indices) -> Matrix:
     """Project every task's gradient as `PCGrad` says.
 
     Args:

@@ -1,18 +1,49 @@
-"""The methods by the field's short names. A new method is one file and one line in `methods`."""
+"""The methods by the field's short names: a new one is one file and one line here.
 
+A method's module is imported when it is asked for, not before: listing the names costs no torch.
+"""
+
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
-from go4align.weighting.base import Weighting
-from go4align.weighting.go4align import GO4Align
-from go4align.weighting.methods import PLAIN_METHODS, build, hyperparameters_of
+from go4align.errors import unknown_name
 
-METHODS: dict[str, type[Weighting]] = {"go4align": GO4Align, **PLAIN_METHODS}
+if TYPE_CHECKING:
+    from go4align.weighting._engine.base import Weighting
+
+_METHODS = {
+    "go4align": "go4align:GO4Align",
+    "ls": "ls:EqualWeighting",
+    "si": "si:ScaleInvariant",
+    "rlw": "rlw:RandomWeighting",
+    "dwa": "dwa:DWA",
+    "uw": "uw:UncertaintyWeighting",
+    "famo": "famo:FAMO",
+    "mgda": "mgda:MGDA",
+    "pcgrad": "pcgrad:PCGrad",
+    "cagrad": "cagrad:CAGrad",
+    "imtl_g": "imtl_g:IMTLG",
+    "grad_drop": "grad_drop:GradDrop",
+    "nash_mtl": "nash_mtl:NashMTL",
+    "stl": "stl:SingleTask",
+}
+_INDICATORS = {"risk_guided": "risk_guided:RiskGuided"}
+"""Made to be grouped, and no method of a study: `go4align` with clustering "none" trains with their weights."""
+_ALL = {**_INDICATORS, **_METHODS}
+_NOT_TUNED = ("n_tasks", "task_names")
 
 
 def available_methods() -> tuple[str, ...]:
     """The names that `build_weighting` knows."""
-    return tuple(METHODS)
+    return tuple(_METHODS)
+
+
+def available_indicators() -> tuple[str, ...]:
+    """The names that `GO4Align` knows as indicators."""
+    return tuple(name for name in _ALL if _load(name).is_indicator)
 
 
 def hyperparameters(name: str) -> Mapping[str, Any]:
@@ -21,10 +52,10 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
     Raises:
         UserError: an unknown name; the nearest one is suggested.
     """
-    return hyperparameters_of(METHODS, name)
+    return _hyperparameters(_known("method", name, _METHODS))
 
 
-def build_weighting(name: str, n_tasks: int, **options: Any) -> Weighting:
+def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
     """Build a method by name.
 
     Args:
@@ -35,4 +66,33 @@ def build_weighting(name: str, n_tasks: int, **options: Any) -> Weighting:
     Raises:
         UserError: an unknown method or hyperparameter (the nearest known one is suggested), or a value out of range.
     """
-    return build(METHODS, name, n_tasks, options)
+    return _build(_known("method", name, _METHODS), n_tasks, options)
+
+
+def build_indicator(name: str, n_tasks: int, **options: Any) -> "Weighting":
+    """Build an indicator by name, one of `available_indicators()`; else as `build_weighting`."""
+    return _build(_known("indicator", name, available_indicators()), n_tasks, options)
+
+
+def _build(name: str, n_tasks: int, options: Mapping[str, Any]) -> "Weighting":
+    known = (*_hyperparameters(name), "task_names")
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"hyperparameter of '{name}'", option, known)
+    return _load(name)(n_tasks, **options)
+
+
+def _hyperparameters(name: str) -> Mapping[str, Any]:
+    parameters = inspect.signature(_load(name)).parameters.values()
+    return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
+
+
+def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) -> str:
+    if not isinstance(name, str) or name not in known:
+        raise unknown_name(kind, name, known)
+    return name
+
+
+def _load(name: str) -> type["Weighting"]:
+    module, method = _ALL[name].split(":")
+    return cast("type[Weighting]", getattr(import_module(f"go4align.weighting.{module}"), method))

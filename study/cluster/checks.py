@@ -6,10 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from go4align.errors import UserError
-from study.cluster.files import ClusterFile, exports
+from study.cluster.files import ClusterFile, exports, read_by_ray
+from study.cluster.names import name_findings
 from study.cluster.nodes import is_loopback, node_kinds, on_loopback, several
-from study.config import StudyFile
-from study.home import sqlite_path, tracking_uri, without_password
+from study.spec import StudyFile, read_otherwise, read_text
+from study.store.uri import sqlite_path, tracking_uri, without_password
 
 TOKEN = "~/.ray/auth_token"
 """Where Ray looks for the token that nodes and clients of a cluster share."""
@@ -23,14 +24,19 @@ def findings(cluster: ClusterFile, study: StudyFile | None = None, store: str | 
         study: what shall run on it.
         store: the tracking store that a command line names.
     """
-    return [*_commands(cluster), *_files(cluster), *_storage(cluster), *_store(cluster, study, store)] + (
-        list(_resources(cluster, study)) if study else []
-    )
+    found = [*_scalars(cluster), *name_findings(cluster), *_commands(cluster), *_files(cluster), *_storage(cluster)]
+    found += _store(cluster, study, store)
+    return found + (list(_resources(cluster, study)) if study else [])
 
 
-def tracking(cluster: ClusterFile, study: StudyFile | None = None, store: str | None = None) -> str | None:
+def cluster_store(cluster: ClusterFile, study: StudyFile | None = None, store: str | None = None) -> str | None:
     """The tracking store a study on the cluster uses: the command line's, the study file's, the cluster file's."""
     return store or (study and study.tracking_uri) or cluster.settings.environment.get("MLFLOW_TRACKING_URI")
+
+
+def _scalars(cluster: ClusterFile) -> Iterator[str]:
+    for line, text in read_otherwise(read_text(cluster.path, "cluster file")):
+        yield read_by_ray(line, text)
 
 
 def _commands(cluster: ClusterFile) -> Iterator[str]:
@@ -85,7 +91,7 @@ def _storage(cluster: ClusterFile) -> Iterator[str]:
 
 
 def _store(cluster: ClusterFile, study: StudyFile | None, store: str | None) -> Iterator[str]:
-    uri = tracking(cluster, study, store)
+    uri = cluster_store(cluster, study, store)
     if not several(cluster):
         return
     remedy = "Start an MLflow server that all nodes reach, and name it as http://HOST:PORT (docs/cluster.md)."

@@ -13,15 +13,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from pydantic import Field, ValidationError
 
 from go4align.errors import UserError, unknown_name
-from study.config import Section
-from study.files import explain, find_file
-from study.plain_yaml import read_yaml
+from study.spec import Section, explain, find_file, read_otherwise, read_text, read_yaml
 
 _PROVIDER_KEYS = ("external_head_ip", "coordinator_address", "use_external_head_ip")
 """Keys of `provider` that Ray's schema does not list and Ray reads all the same."""
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "a text",
+}
+"""What Ray's schema calls them."""
 
 
 class Settings(Section):
@@ -92,7 +100,7 @@ def load_cluster(path: str) -> ClusterFile:
         raise UserError(f"{file} is a Kubernetes manifest, which kubectl launches: kubectl apply -f {file}")
     with _told(file):
         settings = Settings.model_validate(raw.get("metadata") or {})
-        config = _prepared(raw)
+        config = _prepared(yaml.safe_load(read_text(file, "cluster file")))  # as Ray reads it: YAML 1.1
     return ClusterFile(file.absolute(), config, settings)
 
 
@@ -129,7 +137,6 @@ def _schema() -> dict[str, Any]:
 @contextlib.contextmanager
 def _told(file: Path) -> Iterator[None]:
     """Whatever pydantic, jsonschema and Ray have to say, as one line that names the file."""
-    import click
     from jsonschema import ValidationError as SchemaError
 
     said = io.StringIO()
@@ -142,9 +149,16 @@ def _told(file: Path) -> Iterator[None]:
         raise UserError(f"{file}: {error}") from None
     except ValidationError as error:
         raise UserError(f"{file}: metadata: {explain(error, Settings)}") from None
-    except (click.ClickException, ValueError, LookupError, TypeError, RuntimeError, SystemExit) as error:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).strip() or str(error)
-        raise UserError(f"{file}: Ray refuses it: {text[-300:]}") from None
+    except (Exception, SystemExit) as error:  # Ray's validation asserts, exits, and looks up keys that are not there
+        raise UserError(f"{file}: Ray refuses it: {_refusal(said.getvalue(), error)}") from None
+
+
+def _refusal(said: str, error: BaseException) -> str:
+    """What Ray printed before it gave up, without its colours and time stamps, or else its exception's text."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    lines = [re.sub(r"^\S+ \S+\s+[A-Z]+ \S+ -- ", "", line) for line in plain.splitlines() if line.strip()]
+    missing = f"the key {error} is required" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return " ".join(lines)[-300:] or missing
 
 
 def _refuse(file: Path, error: Any) -> NoReturn:
@@ -154,4 +168,23 @@ def _refuse(file: Path, error: Any) -> NoReturn:
         wrong = next(key for key in error.instance if key not in known)
         where = f"{where}.{wrong}".lstrip(".")
         raise UserError(f"{file}: `{where}`: {unknown_name('key', wrong, known)}")
-    raise UserError(f"{file}: `{where}`: {str(error.message)[:200]}." if where else f"{file}: {error.message}.")
+    if error.validator == "type" and error.validator_value in _TYPES:
+        message = f"must be {_TYPES[error.validator_value]}, found {_as_written(file, error.instance)}"
+    else:
+        message = str(error.message)[:200]
+    raise UserError(f"{file}: `{where}`: {message}." if where else f"{file}: {message}.")
+
+
+def _as_written(file: Path, value: Any) -> str:
+    for line, text in read_otherwise(read_text(file, "cluster file")):
+        if yaml.safe_load(text) == value:
+            return f"{value!r}. {read_by_ray(line, text)}".removesuffix(".")
+    return "nothing" if value is None else repr(value)[:80]
+
+
+def read_by_ray(line: int, text: str) -> str:
+    """What to say of a scalar that Ray reads otherwise than it is written for."""
+    return (
+        f"Line {line}: `{text[:80]}` is one thing in YAML 1.1, which Ray reads, and another in YAML 1.2. "
+        "Write a text in quotes, a number in plain decimal digits (1.0e-3), a truth value as true or false."
+    )

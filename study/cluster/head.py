@@ -12,8 +12,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from go4align.errors import RunFailedError, UserError
 from study.cluster.nodes import Expected
-from study.config import Resources
 from study.home import home
+from study.spec import Resources
 from study.tuning import ask_for_room, ray_session
 
 _POLL_S, _TELL_S = 2.0, 15.0

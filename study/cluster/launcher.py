@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from go4align.errors import UserError
-from study.cluster.checks import tracking
+from study.cluster.checks import cluster_store
 from study.cluster.files import ClusterFile, exports
 from study.cluster.nodes import Expected
-from study.config import StudyFile
+from study.spec import StudyFile
 
 LAUNCHED = "launched"
 """Folder in `$GO4ALIGN_HOME` for the study files that were brought to the cluster."""
@@ -52,14 +52,14 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Launch:
+class ClusterLaunch:
     """What is launched.
 
     Attributes:
         source: the study's name, or its file on the head.
         study: the study.
         folder: of its files here, which go to the head; None for a preset.
-        options: of `study run`.
+        options: of the run, as words.
         job: names the job.
         expected: the nodes to wait for.
         minutes: how long.
@@ -89,7 +89,7 @@ def check_packages(cluster: ClusterFile) -> None:
         )
 
 
-def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> list[Step]:
+def launch_steps(cluster: ClusterFile, launch: ClusterLaunch, store: str | None) -> list[Step]:
     """From nothing, or from a cluster that runs, to a job on its head."""
     file, name = str(cluster.path), launch.study.name
     again = f"Mend that and launch again; `study down {file}` stops the cluster."
@@ -114,7 +114,7 @@ def launch_steps(cluster: ClusterFile, launch: Launch, store: str | None) -> lis
     ]  # fmt: skip
     steps.append(_on_head(cluster, "Wait for nodes and GPUs", ready, anew))
     environment = dict(cluster.settings.environment)
-    uri = tracking(cluster, launch.study, store)
+    uri = cluster_store(cluster, launch.study, store)
     submit = [
         "ray", "job", "submit", "--no-wait", "--submission-id", launch.job,
         "--metadata-json", json.dumps({"study": name}), "--runtime-env-json", json.dumps({"env_vars": environment}),

@@ -4,7 +4,7 @@ import ipaddress
 from typing import NamedTuple
 
 from study.cluster.files import ClusterFile
-from study.config import Resources
+from study.spec import Resources
 
 
 class NodeKind(NamedTuple):

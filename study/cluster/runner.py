@@ -10,7 +10,7 @@ from rich.console import Console
 
 from go4align.errors import RunFailedError
 from study.cluster.launcher import Look, Step
-from study.home import without_password
+from study.store.uri import without_password
 
 _CHATTER = re.compile(
     r"Loaded cached provider|If you experience issues with|Fetched IP|Shared connection to|Connection to .* closed|"

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from go4align.errors import UserError
 from study.cluster.files import ClusterFile
 from study.cluster.launcher import LAUNCHED
-from study.config import StudyFile
-from study.files import is_file, load_study, study_text
+from study.spec import StudyFile, is_file, load_study
 
 
 class Staged(NamedTuple):
@@ -24,12 +23,13 @@ class Staged(NamedTuple):
     folder: Path | None
 
 
-def stage(source: str, study: StudyFile, cluster: ClusterFile, scratch: Path) -> Staged:
+def stage(source: str, study: StudyFile, text: str, cluster: ClusterFile, scratch: Path) -> Staged:
     """Put a study file, and the search space it names by path, into one folder.
 
     Args:
         source: a preset's name, or the path of a study file.
         study: as read from there.
+        text: as written there.
         cluster: where it will run.
         scratch: an empty folder.
 
@@ -38,7 +38,6 @@ def stage(source: str, study: StudyFile, cluster: ClusterFile, scratch: Path) ->
     """
     if not is_file(source):
         return Staged(source, None)
-    text = study_text(source)
     if is_file(study.search_space):
         try:
             shutil.copyfile(study.search_space, scratch / "search_space.yaml")

@@ -1,13 +1,14 @@
-"""Successive halving within each method, which picks up where an earlier sitting was."""
+"""Successive halving within each method, which picks up where an earlier session was."""
 
 from typing import Any, NamedTuple
 
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from study.config import Configuration, Scheduler
-from study.history import History
-from study.trial import Trial
+from study.spec.configuration import Configuration
+from study.spec.study_file import Scheduler
+from study.trials.history import History
+from study.trials.records import Trial
 
 
 class _Named(NamedTuple):
@@ -22,10 +23,10 @@ class MethodwiseASHA(FIFOScheduler):
 
     Args:
         options: of each ASHA.
-        history: what trials of earlier sittings reported; each ASHA begins as if it had heard that.
+        history: what trials of earlier sessions reported; each ASHA begins as if it had heard that.
 
     Attributes:
-        stopped: trials of earlier sittings that were about to be stopped.
+        stopped: trials of earlier sessions that were about to be stopped.
     """
 
     def __init__(self, options: Scheduler, history: History) -> None:
@@ -60,7 +61,8 @@ class MethodwiseASHA(FIFOScheduler):
     def _decide(self, method: str, trial_id: str, epochs: int, epoch: int, score: float) -> str:
         if epoch >= epochs:  # nothing is left to save: it has trained to the end
             return str(TrialScheduler.CONTINUE)
-        asha, named = self._asha(method), _Named(trial_id)
+        asha = self._asha(method)
+        named = _Named(trial_id)
         if trial_id not in self._known:
             self._known.add(trial_id)
             asha.on_trial_add(None, named)  # type: ignore[arg-type]  # the controller is not looked at

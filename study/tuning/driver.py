@@ -1,35 +1,26 @@
-"""What happens to trials, told on the driver to the proposals and to listeners: every epoch and every end once."""
+"""What happens to trials, told on the driver to the proposals and to trackers: every epoch and every end once."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
+from go4align.errors import RunFailedError
 from go4align.training import Checkpoints, EpochRecord
-from study.config import Configuration
-from study.history import History
-from study.proposals import Proposals
-from study.trial import Trial, TrialResult
-from study.tuning.connection import NodeWatch
+from study.search.source import TrialSource
+from study.spec.configuration import Configuration
+from study.tracking import Tracker
+from study.trials.history import History
+from study.trials.records import Trial, TrialResult
+from study.trials.run import ATTEMPTS
+from study.tuning.cluster import NodeWatch
 
 _R = TypeVar("_R")
-
-
-class Listener(Protocol):
-    """Is told on the driver what happens to trials; must return at once.
-
-    An `OSError` of theirs, a full disk, stops the study.
-    """
-
-    def start(self, trial: Trial) -> None: ...
-
-    def log(self, trial_id: str, record: EpochRecord) -> None: ...
-
-    def finish(self, trial_id: str, result: TrialResult) -> None: ...
 
 
 def _first_error_ends(method: Callable[..., _R]) -> Callable[..., _R | None]:
@@ -56,7 +47,7 @@ class DriverOnly:
 
 
 class Driver(DriverOnly, tune.Callback):
-    """Passes what Tune hears of trials to the proposals and the listeners, each epoch and each end exactly once.
+    """Passes what Tune hears of trials to the proposals and the trackers, each epoch and each end exactly once.
 
     An epoch goes to Optuna first and to the journal last, an end to the journal first and to Optuna last. So what the
     journal has of epochs and Optuna of ends is whole, and a resumed study finds out the rest.
@@ -64,32 +55,44 @@ class Driver(DriverOnly, tune.Callback):
 
     def __init__(
         self,
-        proposals: Proposals,
-        listeners: Sequence[Listener],
+        proposals: TrialSource,
+        trackers: Sequence[Tracker],
         history: History,
         checkpoints: Path,
         stopped: Collection[str],
         watch: NodeWatch,
     ) -> None:
-        self._proposals, self._listeners, self.checkpoints = proposals, listeners, checkpoints
-        self._history, self._stopped, self._watch = history, stopped, watch
+        self._proposals = proposals
+        self._trackers = trackers
+        self._history = history
+        self._stopped = stopped
+        self._watch = watch
+        self.checkpoints = checkpoints
         self._so_far: dict[str, _SoFar] = {}
         for report in history.reports:
             self._add(report.trial, report.epoch, report.score, report.wall_s)
-        self._running, self._ended = set[str](), set[str]()
+        self._running: set[str] = set()
+        self._again: list[Trial] = []  # whose worker died before it took them
+        self._started = set(history.configurations)  # trials that have reached a worker, in earlier sessions too
+        self._reached = False  # whether any has in this one
+        self._begun = False  # whether any worker has got as far as training
+        self._failures: dict[str, int] = {}
+        self._ended: set[str] = set()
         self._exhausted = False
         self.results: list[TrialResult] = []
         self.error: Exception | None = None
 
     @_first_error_ends
     def next(self) -> Trial | None:
-        """The next trial that needs a worker; what earlier sittings settled is settled on the way."""
+        """The next trial that needs a worker; what earlier sessions settled is settled on the way."""
+        if self._again:
+            return self._again.pop(0)
         while (trial := self._proposals.next()) is not None:
             begun = self._history.configurations.get(trial.id)
             if (known := self._history.results.get(trial.id)) is not None:
                 self._ended.add(trial.id)
                 self._proposals.finish(trial, replace(known, seconds=0.0))  # which the budget has counted
-            elif begun is not None and Configuration.model_validate_json(begun) != trial.configuration:
+            elif begun is not None and Configuration.model_validate_json(begun).key != trial.configuration.key:
                 reason = "the study file was changed before the trial ended"
                 self._end(trial, TrialResult(trial.id, "failed", reason=reason))
             elif trial.id in self._stopped:
@@ -101,6 +104,11 @@ class Driver(DriverOnly, tune.Callback):
         return None
 
     @property
+    def finished(self) -> bool:
+        """Whether no trial is to come: none is proposed, and none that runs could have to begin again."""
+        return self._exhausted and not self._running
+
+    @property
     def left(self) -> int:
         """How many trials run or are still to run, at most."""
         running = len(self._running)
@@ -110,18 +118,25 @@ class Driver(DriverOnly, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         if self.error is not None:
             raise self.error
-        self._watch.check(self.left)
+        self._watch.check(self.left, begun=self._reached)
 
     @_first_error_ends
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        for listener in self._listeners:
-            listener.start(trial.config["trial"])
+        self._reached = True
+        self._start(trial.config["trial"])
 
     @_first_error_ends
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         ours: Trial = trial.config["trial"]
+        if "refused" in result:
+            raise RunFailedError(
+                f"A worker runs another version of this code: {result['refused']}. Nothing is lost: install the same "
+                "everywhere and resume the study, or go on with what there is by --accept-changes."
+            )
+        self._begun = True
+        self._failures.pop(ours.id, None)
         if "result" in result:
             self._end(ours, result["result"])
             return
@@ -130,8 +145,8 @@ class Driver(DriverOnly, tune.Callback):
             return  # trained again, or told again, after a kill
         self._add(ours.id, record.epoch, record.best, record.wall_s)
         self._proposals.report(ours, record.epoch, record.best)
-        for listener in self._listeners:
-            listener.log(ours.id, record)
+        for tracker in self._trackers:
+            tracker.log(ours.id, record)
 
     @_first_error_ends
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -141,13 +156,35 @@ class Driver(DriverOnly, tune.Callback):
             self._end_stopped(ours)
 
     @_first_error_ends
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """Tune starts the trial again, whose worker failed. Deaths within an epoch the next worker counts itself; where
+        none gets as far as that, this is the last time."""
+        ours: Trial = trial.config["trial"]
+        if not self._may_try_again(ours):
+            trial.max_failures = trial.run_metadata.num_failures
+
+    @_first_error_ends
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """The worker died once too often, or raised where `run_trial` could not catch it."""
+        """The worker died once too often, or raised where `run_trial` could not catch it. A trial that Tune would start
+        again, had its worker not died between an earlier trial and this one, is proposed again."""
         ours: Trial = trial.config["trial"]
         if ours.id not in self._ended:
-            lines = str(trial.get_error() or "the worker died").strip().splitlines()
+            if trial.should_recover() and self._may_try_again(ours):
+                self._again.append(ours)
+                return
+            lines = _error_of(trial).splitlines()
             epochs = self._so_far[ours.id].epoch if ours.id in self._so_far else 0
-            self._end(ours, TrialResult(ours.id, "failed", epochs=epochs, reason=lines[-1], details="\n".join(lines)))
+            reason = cause_of(lines)
+            self._end(ours, TrialResult(ours.id, "failed", epochs=epochs, reason=reason, details="\n".join(lines)))
+            if not self._begun:
+                raise RunFailedError(
+                    f"No worker can start a trial here: {reason}. Mend the environment that workers run in (on a "
+                    "cluster, of every node), then start the study anew or resume it."
+                )
+
+    def _may_try_again(self, trial: Trial) -> bool:
+        self._failures[trial.id] = self._failures.get(trial.id, 0) + 1
+        return self._failures[trial.id] <= ATTEMPTS
 
     def _add(self, trial_id: str, epoch: int, score: float, wall_s: float) -> None:
         before = self._so_far.get(trial_id, _SoFar(0, score, 0.0))
@@ -157,14 +194,34 @@ class Driver(DriverOnly, tune.Callback):
         last = self._so_far[trial.id]
         self._end(trial, TrialResult(trial.id, "stopped", last.score, epochs=last.epoch, seconds=last.seconds))
 
+    def _start(self, trial: Trial) -> None:
+        self._started.add(trial.id)
+        for tracker in self._trackers:
+            tracker.start(trial)
+
     def _end(self, trial: Trial, result: TrialResult) -> None:
+        if trial.id not in self._started:  # it failed before any worker took it
+            self._start(trial)
         self._running.discard(trial.id)
         self._ended.add(trial.id)
         self.results.append(result)
-        for listener in self._listeners:
-            listener.finish(trial.id, result)
+        for tracker in self._trackers:
+            tracker.finish(trial.id, result)
         self._proposals.finish(trial, result)
         Checkpoints(self.checkpoints / trial.id).clear()
+
+
+def _error_of(trial: TuneTrial) -> str:
+    """What Tune wrote down of a trial's failures, the last one last. (`get_error` looks where they are copied to.)"""
+    path = trial.error_file
+    text = Path(path).read_text(errors="replace").strip() if path and Path(path).exists() else ""
+    return text or "the worker died"
+
+
+def cause_of(lines: Sequence[str]) -> str:
+    """The line of a worker's error that says most: the last one that names an exception."""
+    named = [line for line in lines if re.match(r"\s*(\w+\.)*\w*(Error|Exception|Exit|Interrupt)\b.*", line)]
+    return (named or list(lines))[-1].strip().rstrip(".")
 
 
 class _SoFar(NamedTuple):

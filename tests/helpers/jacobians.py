@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy
 import torch
+from devices import here
 
 from go4align import StepRecord, Weighting
 
@@ -26,7 +27,7 @@ def jacobian(kind: str, n_tasks: int, seed: int, *, scaled: bool = True) -> torc
         rows[-1] = -2.0 * rows[0]
     if scaled:
         rows *= 10.0 ** random.uniform(-3, 3, size=(n_tasks, 1))
-    return torch.from_numpy(rows)
+    return here(torch.from_numpy(rows))
 
 
 def take_step(weighting: Weighting, rows: torch.Tensor, **options: Any) -> tuple[StepRecord, torch.Tensor]:

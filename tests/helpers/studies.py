@@ -18,7 +18,8 @@ import yaml
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from study.optuna_store import open_storage, own_trials
+from study.search.storage import open_storage, own_trials
+from study.store.uri import sqlite_uri
 
 STATES = {
     "finished": TrialState.COMPLETE,
@@ -43,19 +44,25 @@ class Sandbox:
     Attributes:
         folder: empty; holds everything.
         uri: the tracking store; default a SQLite file in the folder.
+        place: of the home in the folder.
+        names_store: whether the commands are told the store; if not it is that of the home.
         started: every process that was started.
     """
 
     folder: Path
     uri: str = ""
+    place: str = "home"
+    names_store: bool = True
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if not self.names_store:
+            self.uri = sqlite_uri(self.home / "mlflow.db")
         self.uri = self.uri or f"sqlite:///{self.folder}/mlflow.db"
 
     @property
     def home(self) -> Path:
-        return self.folder / "home"
+        return self.folder / self.place
 
     def write(self, **changes: Any) -> Path:
         """The study file `drill.yaml`: one trial at a time, unless `resources` says otherwise."""
@@ -77,13 +84,17 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-        return os.environ | {
-            "GO4ALIGN_HOME": str(self.home),
-            "MLFLOW_TRACKING_URI": self.uri,
-            "RAY_AUTH_MODE": "disabled",
-            "PYTHONPATH": path,
-            "PYTHONWARNINGS": "ignore",
-        }
+        store = {"MLFLOW_TRACKING_URI": self.uri} if self.names_store else {}
+        return (
+            os.environ
+            | store
+            | {
+                "GO4ALIGN_HOME": str(self.home),
+                "RAY_AUTH_MODE": "disabled",
+                "PYTHONPATH": path,
+                "PYTHONWARNINGS": "ignore",
+            }
+        )
 
     def start(self, *arguments: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
         """`study ARGUMENTS` in a session of its own, its output in `output.txt`."""

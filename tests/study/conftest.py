@@ -1,9 +1,12 @@
-"""One local Ray for all tests that need it: starting it takes seconds."""
+"""What takes seconds to start and is shared: one local Ray, one empty store to copy."""
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from study.store.client import connect
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,11 @@ def ray_cluster() -> Iterator[None]:
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to copy: making one takes seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}", create=True)
+    return path

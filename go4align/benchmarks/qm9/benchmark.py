@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from go4align.benchmarks.base import Benchmark, Split
-from go4align.benchmarks.home import data_home
 from go4align.benchmarks.qm9 import targets
 from go4align.benchmarks.qm9.batches import N_FEATURES, QM9Batch, SplitData
 from go4align.benchmarks.qm9.cache import Cache, open_cache
 from go4align.benchmarks.qm9.source import MOLECULES
-from go4align.checks import LARGEST, folder, mapping
+from go4align.checks import choice, folder, mapping, whole_number
 from go4align.errors import UserError, unknown_name
+from go4align.home import data_home
+from go4align.metrics import MeanAbsoluteErrors
 from go4align.models.mpnn import MPNN
 
 TargetUnits = Literal["standard", "own"]
@@ -53,9 +54,11 @@ class QM9(Benchmark):
     """
 
     name: ClassVar[str] = "qm9"
+    packages = ("qm9pack", "rdkit")
     tasks = targets.TASKS
     published_source: ClassVar[str] = targets.PUBLISHED_SOURCE
-    _limit: int | None = None  # tests convert only the first molecules
+    _limit: int | None = None
+    """Only the first molecules are converted: of the small variant."""
 
     def __init__(
         self,
@@ -71,16 +74,21 @@ class QM9(Benchmark):
     ) -> None:
         self._sizes: dict[Split, int | None] = {"test": test_size, "val": val_size, "train": train_size}
         self._network = NETWORK | mapping("network", network)
-        self._own_units, self._split_seed = target_units == "own", split_seed
+        choice("target_units of QM9", target_units, dict.fromkeys(get_args(TargetUnits)))
+        self._own_units = target_units == "own"
+        self._split_seed = whole_number("split_seed", split_seed, 0)
         self._root = folder("root", root) if root is not None else None
         self._data_dir = folder("data_dir", data_dir) if data_dir is not None else data_home() / "qm9"
         self._splits: dict[Split, SplitData] = {}
         check_sizes(self._sizes, MOLECULES if root is None else None)
         check_network(self._network)
-        if target_units not in get_args(TargetUnits):
-            raise unknown_name("target_units of QM9", target_units, get_args(TargetUnits))
-        if isinstance(split_seed, bool) or not isinstance(split_seed, int) or not 0 <= split_seed <= LARGEST:
-            raise UserError(f"QM9's `split_seed` must be an integer of at least 0, found {split_seed!r}.")
+
+    @classmethod
+    def small(cls) -> Self:
+        """300 training molecules, and a narrow network."""
+        benchmark = cls(train_size=300, val_size=40, test_size=60, network={"dim": 8, "edge_hidden": 8})
+        benchmark._limit = 400
+        return benchmark
 
     def prepare(self) -> None:
         """Convert the molecules once (about ten seconds), with a progress bar; cheap when already done."""
@@ -108,8 +116,9 @@ class QM9(Benchmark):
         """Mean squared errors [M] of the standardised or centred targets."""
         return (outputs - batch.targets).square().mean(0)
 
-    def accumulator(self) -> "MeanAbsoluteErrors":
-        return MeanAbsoluteErrors(self.task_names, self._std * torch.tensor(targets.REPORT_FACTOR))
+    def accumulator(self) -> MeanAbsoluteErrors:
+        factor = self._std * torch.tensor(targets.REPORT_FACTOR, device="cpu")
+        return MeanAbsoluteErrors(self.task_names, self.losses, factor=factor)
 
     @cached_property
     def _cache(self) -> Cache:
@@ -120,8 +129,10 @@ class QM9(Benchmark):
     @cached_property
     def _places(self) -> dict[Split, NDArray[np.int64]]:
         """Which molecules of the cache belong to which split."""
-        order = torch.randperm(len(self._cache), generator=torch.Generator().manual_seed(self._split_seed)).numpy()
-        places, end = {}, 0
+        generator = torch.Generator().manual_seed(self._split_seed)
+        order = torch.randperm(len(self._cache), generator=generator, device="cpu").numpy()
+        places = {}
+        end = 0
         for split, size in self._sizes.items():
             start, end = end, len(order) if size is None else end + size
             places[split] = order[start:end]
@@ -147,31 +158,11 @@ class QM9(Benchmark):
         return self._splits[split]
 
 
-class MeanAbsoluteErrors:
-    """Mean absolute error per task over a pass, times `factor` [M]: back from normalised targets to reported units."""
-
-    def __init__(self, task_names: tuple[str, ...], factor: Tensor) -> None:
-        self._names, self._factor, self._count = task_names, factor, 0
-        self._sum = torch.zeros(len(task_names), dtype=torch.float64)
-
-    def update(self, outputs: Tensor, batch: QM9Batch) -> None:
-        error = (outputs.detach() - batch.targets).abs().sum(0, dtype=torch.float64)
-        self._sum = self._sum.to(error.device) + error
-        self._count += len(outputs)
-
-    def compute(self) -> dict[str, float]:
-        """By `task/mae`, in the units of the tasks' metrics."""
-        values = (self._sum.cpu() / self._count * self._factor).tolist()
-        return {f"{name}/mae": value for name, value in zip(self._names, values, strict=True)}
-
-
 def check_sizes(sizes: Mapping[Split, int | None], available: int | None) -> None:
     """Sizes must be positive and fit into the data set together (where its size is known)."""
     for split, size in sizes.items():
-        whole = isinstance(size, int) and not isinstance(size, bool)
-        if not (whole and cast(int, size) >= 1) and not (split == "train" and size is None):
-            rest = " or None (the rest)" if split == "train" else ""
-            raise UserError(f"QM9's `{split}_size` must be an integer of at least 1{rest}, found {size!r}.")
+        if split != "train" or size is not None:
+            whole_number(f"{split}_size", size, 1, otherwise=" or None (the rest)" if split == "train" else "")
     total = sum(size or 1 for size in sizes.values())
     if available is not None and total > available:
         given = ", ".join(f"{split}_size {size or 'at least 1'}" for split, size in sizes.items())
@@ -179,10 +170,8 @@ def check_sizes(sizes: Mapping[Split, int | None], available: int | None) -> Non
 
 
 def check_network(network: Mapping[str, int]) -> None:
+    """Widths by name."""
     for key, value in network.items():
         if key not in NETWORK:
             raise unknown_name("option of QM9's `network`", key, NETWORK)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= WIDEST:
-            raise UserError(
-                f"QM9's `network.{key}` must be an integer of at least 1 and at most {WIDEST}, found {value!r}."
-            )
+        whole_number(f"network.{key}", value, 1, WIDEST)

@@ -80,7 +80,8 @@ def plan(files: list[Path], workers: int, limit: int | None) -> list[Slice]:
     slices: list[Slice] = []
     for path in files[:1] if limit else files:
         with path.open("rb") as file:
-            start, size = len(file.readline()), path.stat().st_size
+            start = len(file.readline())
+            size = path.stat().st_size
             if limit:
                 stop = start + sum(len(file.readline()) for _ in range(limit))
                 return [Slice(path, start, stop, limit)]
@@ -95,7 +96,8 @@ def plan(files: list[Path], workers: int, limit: int | None) -> list[Slice]:
 
 def run_converters(jobs: list[tuple[Slice, Path]], workers: int, report: Report) -> None:
     """Run `convert.py` for every job, `workers` at a time; none outlives this call by more than one line of output."""
-    waiting, running = list(jobs), list[Converter]()
+    waiting = list(jobs)
+    running: list[Converter] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers:

@@ -25,19 +25,19 @@ TARGET_NAMES = (
 )  # fmt: skip
 """torch_geometric's 19 targets in its order; U0, U, H, G are the atomisation energies."""
 
-# Task: index among the targets, unit of the reported error, factor from the target's unit, published STL error.
-_TASKS: dict[str, tuple[int, str, float, float]] = {
-    "mu": (0, "D", 1.0, 0.0671),
-    "alpha": (1, "a0^3", 1.0, 0.1814),
-    "homo": (2, "meV", 1000.0, 60.576),
-    "lumo": (3, "meV", 1000.0, 53.915),
-    "r2": (5, "a0^2", 1.0, 0.5027),
-    "zpve": (6, "meV", 1000.0, 4.539),
-    "U0": (12, "meV", 1000.0, 58.838),
-    "U": (13, "meV", 1000.0, 64.244),
-    "H": (14, "meV", 1000.0, 63.852),
-    "G": (15, "meV", 1000.0, 66.223),
-    "Cv": (11, "cal/(mol K)", 1.0, 0.07212),
+# Task: unit of the reported error, factor from the target's unit, published STL error.
+_TASKS: dict[str, tuple[str, float, float]] = {
+    "mu": ("D", 1.0, 0.0671),
+    "alpha": ("a0^3", 1.0, 0.1814),
+    "homo": ("meV", 1000.0, 60.576),
+    "lumo": ("meV", 1000.0, 53.915),
+    "r2": ("a0^2", 1.0, 0.5027),
+    "zpve": ("meV", 1000.0, 4.539),
+    "U0": ("meV", 1000.0, 58.838),
+    "U": ("meV", 1000.0, 64.244),
+    "H": ("meV", 1000.0, 63.852),
+    "G": ("meV", 1000.0, 66.223),
+    "Cv": ("cal/(mol K)", 1.0, 0.07212),
 }
 
 _FAMILIES = {
@@ -48,11 +48,10 @@ _FAMILIES = {
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
 
 TASKS = tuple(
-    Task(name, "mse", (Metric("mae", unit),), {"mae": stl}, family=_FAMILY[name])
-    for name, (_, unit, _, stl) in _TASKS.items()
+    Task(name, (Metric("mae", unit),), {"mae": stl}, family=_FAMILY[name]) for name, (unit, _, stl) in _TASKS.items()
 )
-TARGET_INDEX = tuple(index for index, *_ in _TASKS.values())
-REPORT_FACTOR = tuple(factor for _, _, factor, _ in _TASKS.values())
+TARGET_INDEX = tuple(TARGET_NAMES.index(name) for name in _TASKS)
+REPORT_FACTOR = tuple(factor for _, factor, _ in _TASKS.values())
 """From a target's unit to the unit in which its error is reported."""
 
 PUBLISHED_SOURCE = (

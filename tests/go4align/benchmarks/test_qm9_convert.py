@@ -13,6 +13,8 @@ from go4align.benchmarks.qm9 import convert, source, targets
 from go4align.benchmarks.qm9.cache import drop_unbonded
 from go4align.errors import UserError
 
+pytestmark = pytest.mark.cpu_only("data are converted and kept on the host, whatever trains on them")
+
 # Propene, with a plausible geometry in the order of its SMILES and then its hydrogens.
 SMILES, ELEMENTS = "C=CC", "CCCHHHHHH"
 POSITIONS = np.array(

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from go4align.benchmarks.home import data_home
 from go4align.benchmarks.qm9 import QM9, targets
 from go4align.benchmarks.qm9.cache import Cache, open_cache
+from go4align.home import data_home
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cpu_only("data are converted and kept on the host, whatever trains on them"),
+]
 
 # Mean and standard deviation over all molecules, as computed from torch_geometric's QM9 (data_v3).
 PUBLISHED = {

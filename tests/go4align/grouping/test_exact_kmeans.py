@@ -7,6 +7,7 @@ import kmeans1d
 import numpy
 import pytest
 import torch
+from devices import here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def best(values: list[float], n_groups: int) -> Fraction:
 
 def both(values: list[float], n_groups: int) -> list[Groups]:
     array = numpy.array(values)
-    on_gpu = on_device(torch.from_numpy(array), n_groups, False)
+    on_gpu = on_device(here(torch.from_numpy(array)), n_groups, False)
     return [Groups(*map(torch.from_numpy, on_host(array, n_groups, False))), Groups(*on_gpu)]
 
 

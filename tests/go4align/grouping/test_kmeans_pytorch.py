@@ -3,6 +3,7 @@
 import numpy
 import pytest
 import torch
+from devices import here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,7 @@ def test_is_seeded_and_leaves_global_generators_alone() -> None:
 
 
 def test_successive_calls_differ_and_resume() -> None:
-    values = torch.from_numpy(numpy.random.default_rng(0).lognormal(sigma=3, size=40))
+    values = here(torch.from_numpy(numpy.random.default_rng(0).lognormal(sigma=3, size=40)))
     whole = build_grouping("kmeans_pytorch", 40, 5)
     runs = [whole.group(values).centres.tolist() for _ in range(6)]
     assert any(run != runs[0] for run in runs)

@@ -2,24 +2,30 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from devices import here
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from go4align.benchmarks.qm9 import QM9
-from go4align.models.mpnn import MPNN, Molecules, messages
+from go4align.models.edge_messages import Columns, Segments, exchange
+from go4align.models.mpnn import MPNN, Molecules
 
 N_TASKS = 11
 
 
 class SmallQM9(QM9):
     _limit = 400
+
+
+on_the_host = pytest.mark.cpu_only("segments of the distance are found on the host")
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +67,10 @@ def test_outputs_and_gradients_are_those_of_nnconv(
     network = published.same_parameters(model)
     graphs = published.graphs_of(qm9, "train", dtype)
     (batch,) = qm9.batches("train", 40)
+    batch = here(batch)
     batch = replace(batch, atoms=batch.atoms.to(dtype), distance=exact_distances(batch.pos.to(dtype), batch.groups))
-    ours, theirs = (
-        model(batch),
-        network(Batch.from_data_list([published.published_transform()(graph) for graph in graphs])),
-    )
+    complete = here(Batch.from_data_list([published.published_transform()(graph) for graph in graphs]))
+    ours, theirs = model(batch), network(complete)
     assert ours.shape == (40, N_TASKS)
     torch.testing.assert_close(ours, theirs, atol=output_tolerance, rtol=0)
     direction = torch.randn_like(ours)
@@ -86,7 +91,7 @@ def exact_distances(pos: Tensor, groups: tuple[tuple[int, int], ...]) -> Tensor:
     return torch.cat([(p[:, :, None] - p[:, None]).square().sum(-1).sqrt().view(-1) for p in molecules])
 
 
-def random_molecules(groups: tuple[tuple[int, int], ...], generator: torch.Generator) -> Molecules:
+def made_on_the_host(groups: tuple[tuple[int, int], ...], generator: torch.Generator) -> Molecules:
     """Positions and bonds without chemistry, so that every bond type meets every distance."""
     largest, first, slots, bonds = groups[-1][1], 0, [], []
     for count, n in groups:
@@ -97,55 +102,74 @@ def random_molecules(groups: tuple[tuple[int, int], ...], generator: torch.Gener
     n_atoms = sum(count * n for count, n in groups)
     distance = exact_distances(2 * torch.rand(n_atoms, 3, generator=generator, dtype=torch.float64), groups)
     bond = torch.cat(bonds)
-    found = [distance[bond == kind] for kind in range(1, 5)]
-    reach = torch.tensor([[d.min() * 0.999, d.max() * 1.001] if len(d) else [1.0, 1.0] for d in found])
     atoms = torch.randn(n_atoms, 11, generator=generator, dtype=torch.float64)
-    return Molecules(atoms, distance, bond.to(torch.uint8), torch.cat(slots), reach, groups)
+    return Molecules(atoms, distance, bond.to(torch.uint8), torch.cat(slots), groups)
 
 
+def random_molecules(groups: tuple[tuple[int, int], ...], generator: torch.Generator) -> Molecules:
+    with torch.device("cpu"):
+        molecules = made_on_the_host(groups, generator)
+    return here(molecules)
+
+
+@on_the_host
 @given(
     seed=st.integers(0, 2**31),
-    counts=st.dictionaries(st.integers(2, 7), st.integers(1, 3), min_size=1, max_size=3),
-    scale=st.floats(0.1, 5),
+    counts=st.dictionaries(st.integers(1, 7), st.integers(1, 3), min_size=1, max_size=3),
+    scale=st.floats(0, 5),
 )
-def test_linear_units_may_be_merged(seed: int, counts: dict[int, int], scale: float) -> None:
-    """Only units that bend within the batch's distances keep a column; outputs and gradients are those of all."""
+def test_both_ways_give_the_same(seed: int, counts: dict[int, int], scale: float) -> None:
+    """Outputs and gradients, wherever the hidden units bend; a molecule of one atom hears nothing."""
     generator = torch.Generator().manual_seed(seed)
     molecules = random_molecules(tuple((counts[n], n) for n in sorted(counts)), generator)
     torch.manual_seed(seed)
     model = MPNN(3, dim=4, edge_hidden=12).double()
     with torch.no_grad():
         model.edge_in.bias.mul_(scale)
-    n_columns = model.pairs_and_kernel(molecules)[0].shape[1]
     results = []
-    for units in (model.units, all_bend):
-        model.units = units  # type: ignore[method-assign]
-        outputs = model(molecules)
+    for way in (Segments, Columns):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("go4align.models.mpnn.exchange", partial(exchange, way=way))
+            outputs = model(molecules)
         results.append([outputs, *torch.autograd.grad(outputs.square().sum(), list(model.parameters()))])
-    assert n_columns <= 8 + 12
-    for merged, full in zip(*results, strict=True):
-        torch.testing.assert_close(merged, full, atol=1e-11, rtol=1e-9)
+    for by_segments, by_columns in zip(*results, strict=True):
+        torch.testing.assert_close(by_segments, by_columns, atol=1e-11, rtol=1e-9)
 
 
-def all_bend(constant: Tensor, slope: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.zeros_like(constant), torch.arange(constant.shape[1])
-
-
-def test_merging_pays(qm9: SmallQM9) -> None:
-    """Most of 128 fresh units do not bend."""
+@on_the_host
+def test_rows_are_at_most_the_pairs_however_many_units_bend(qm9: SmallQM9) -> None:
+    """Between 1.2 and 6 Angstrom every one of 128 units bends; a fresh network bends in few places."""
     torch.manual_seed(0)
     (batch,) = qm9.batches("train", 40)
-    pairs, kernel = MPNN(N_TASKS).pairs_and_kernel(batch)
-    assert pairs.shape[1] < 80
-    assert kernel.shape == (64, pairs.shape[1] * 64)
+    model = MPNN(N_TASKS)
+
+    def layout() -> tuple[int, int]:
+        found = exchange(model.edge_in, model.edge_out, batch.distance, batch.bond, batch.groups)
+        assert isinstance(found, Segments)
+        return len(found.layout.rows), len(found.layout.hearer)
+
+    fresh_segments, fresh_rows = layout()
+    with torch.no_grad():
+        model.edge_in.weight[:, 4] = 1.0
+        model.edge_in.bias[:] = -torch.linspace(1.2, 6, 128)
+    segments, rows = layout()
+    n_pairs = int((batch.bond > 0).sum())
+    assert fresh_segments < 50 < 100 < segments
+    assert fresh_rows < 0.6 * n_pairs < rows <= n_pairs
 
 
-def test_gradient_of_messages() -> None:
-    groups = ((2, 3), (1, 4))
+@pytest.mark.parametrize("way", [pytest.param(Segments, marks=on_the_host), Columns])
+def test_gradient_of_messages(way: type[Segments] | type[Columns]) -> None:
+    molecules = random_molecules(((2, 3), (1, 4)), torch.Generator().manual_seed(0))
+    edge_in, edge_out = torch.nn.Linear(5, 3).double(), torch.nn.Linear(3, 4).double()
+    parameters = dict(edge_in.named_parameters(prefix="in")) | dict(edge_out.named_parameters(prefix="out"))
+
+    def heard(state: Tensor, *_: Tensor) -> Tensor:
+        function = exchange(edge_in, edge_out, molecules.distance, molecules.bond, molecules.groups, way=way)
+        return function(state)
+
     state = torch.randn(10, 2, dtype=torch.float64, requires_grad=True)
-    pairs = torch.randn(34, 5, dtype=torch.float64, requires_grad=True)
-    kernel = torch.randn(2, 10, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *inputs: messages(*inputs, groups), (state, pairs, kernel))
+    assert torch.autograd.gradcheck(heard, (state, *parameters.values()))
 
 
 def test_molecules_do_not_mix_and_atoms_have_no_order() -> None:
@@ -154,9 +178,9 @@ def test_molecules_do_not_mix_and_atoms_have_no_order() -> None:
     torch.manual_seed(3)
     model = MPNN(2, dim=4, edge_hidden=6).double()
     both = random_molecules(((1, 4), (1, 6)), generator)
-    alone = Molecules(both.atoms[4:], both.distance[16:], both.bond[16:], torch.arange(6), both.reach, ((1, 6),))
+    alone = Molecules(both.atoms[4:], both.distance[16:], both.bond[16:], torch.arange(6), ((1, 6),))
     torch.testing.assert_close(model(both)[1:], model(alone))
-    order = torch.randperm(6, generator=generator)
+    order = here(torch.randperm(6, generator=generator, device="cpu"))
     pairs = alone.distance.view(6, 6)[order][:, order], alone.bond.view(6, 6)[order][:, order]
     shuffled = replace(alone, atoms=alone.atoms[order], distance=pairs[0].reshape(-1), bond=pairs[1].reshape(-1))
     torch.testing.assert_close(model(shuffled), model(alone))
@@ -174,7 +198,7 @@ def test_shared_parameters_are_all_but_the_heads() -> None:
 def test_several_backward_passes_through_one_graph(qm9: SmallQM9) -> None:
     """As methods with a gradient per task need them."""
     model = MPNN(3, dim=8, edge_hidden=8)
-    (batch,) = qm9.batches("train", 40)
+    (batch,) = map(here, qm9.batches("train", 40))
     losses = model(batch).square().mean(0)
     shared = model.shared_parameters()
     rows = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices import here
 from torch import Tensor, nn
 
 from go4align import UserError, available_methods, build_weighting, hyperparameters
@@ -11,6 +12,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.qm9 import QM9
 from go4align.benchmarks.toy import Toy, ToyModel
 from go4align.training import Trainer, TrainingOptions, train_step
+from go4align.training.precision import BFloat16, Float32
 from go4align.weighting import StepRecord
 
 GRAMIAN_METHODS = [name for name in available_methods() if "gramian" in hyperparameters(name)]
@@ -18,7 +20,7 @@ GRAMIAN_METHODS = [name for name in available_methods() if "gramian" in hyperpar
 
 def step(benchmark: Benchmark, model: Any, weighting: Any) -> tuple[Tensor, StepRecord]:
     optimizer = torch.optim.Adam([{"params": list(model.parameters())}, *weighting.parameter_groups()])
-    batch = next(benchmark.batches("train", 16))
+    batch = here(next(benchmark.batches("train", 16)))
     return train_step(benchmark, model, batch, weighting, optimizer, model.shared_parameters())
 
 
@@ -104,3 +106,111 @@ def test_an_encoder_that_cannot_be_vectorised_gives_one_line_with_the_remedy() -
         step(benchmark, model, build_weighting("mgda", benchmark.n_tasks, gramian="layerwise"))
     assert "\n" not in str(error.value)
     step(benchmark, model, build_weighting("mgda", benchmark.n_tasks))
+
+
+class TwoScales(ToyModel):
+    """Heads that read both hidden layers, in a list."""
+
+    def __init__(self, n_tasks: int, width: int) -> None:
+        super().__init__(n_tasks, width)
+        self.more_heads = nn.Linear(width, n_tasks)
+
+    def encode(self, batch: Any) -> list[Tensor]:
+        fine = self.trunk[:2](batch.inputs)
+        return [fine, self.trunk[2:](fine)]
+
+    def decode(self, representation: list[Tensor]) -> Tensor:
+        fine, coarse = representation
+        return self.more_heads(fine) + self.heads(coarse)
+
+
+@pytest.mark.parametrize("method", available_methods())
+def test_a_network_may_hand_several_tensors_to_its_heads(method: str) -> None:
+    toy = Toy()
+    found = []
+    for gramian in ("stored", "layerwise") if method in GRAMIAN_METHODS else ("",):
+        torch.manual_seed(0)
+        model = TwoScales(6, 16)
+        weighting = build_weighting(method, 6, **({"gramian": gramian} if gramian else {}))
+        losses, record = step(toy, model, weighting)
+        assert losses.isfinite().all()
+        assert all(parameter.grad is not None for parameter in model.shared_parameters())
+        found.append(record.weights)
+    torch.testing.assert_close(found[0], found[-1], rtol=1e-3, atol=1e-5)
+
+
+class Normalised(ToyModel):
+    """With BatchNorm in the trunk."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 32)
+        self.trunk = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU())
+
+
+def test_running_statistics_see_a_batch_once_whatever_the_method() -> None:
+    statistics = []
+    for method in ("ls", "famo"):
+        torch.manual_seed(0)
+        model = Normalised().train()
+        step(Toy(), model, build_weighting(method, 6))
+        norm = model.trunk[1]
+        assert norm.track_running_stats and int(norm.num_batches_tracked) == 1
+        statistics.append((norm.running_mean.clone(), norm.running_var.clone()))
+    for ls, famo in zip(*statistics, strict=True):
+        assert torch.equal(ls, famo)
+
+
+def test_famo_learns_from_the_same_augmented_batch_normalised_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses after the step are those of a second forward pass in training mode."""
+    toy, model = Toy(), Normalised().train()
+    weighting = build_weighting("famo", 6)
+    told: list[Tensor] = []
+    monkeypatch.setattr(weighting, "after_step", told.append)
+    batch = here(next(toy.batches("train", 16)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    train_step(toy, model, batch, weighting, optimizer, model.shared_parameters())
+    with torch.no_grad():
+        assert torch.equal(told[0], toy.losses(model(batch), batch))
+
+
+@pytest.mark.parametrize("method", ["ls", "famo", "go4align", "mgda", "pcgrad", "grad_drop"])
+def test_bf16_computes_the_network_in_bfloat16_and_gives_the_weighting_float32(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = Toy()
+    told: list[torch.dtype] = []
+    read: list[torch.dtype] = []
+    found = []
+    for precision in (Float32(), BFloat16()):
+        torch.manual_seed(0)
+        model, weighting = toy.build_model(), build_weighting(method, 6)
+        decode, backward = model.decode, weighting.backward
+        monkeypatch.setattr(model, "decode", lambda x, decode=decode: read.append(x.dtype) or decode(x))
+        monkeypatch.setattr(
+            weighting, "backward", lambda x, backward=backward, **more: told.append(x.dtype) or backward(x, **more)
+        )
+        batch = here(next(toy.batches("train", 16)))
+        optimizer = torch.optim.SGD([*model.parameters(), *weighting.parameters()], lr=1e-3)
+        train_step(toy, model, batch, weighting, optimizer, model.shared_parameters(), precision=precision)
+        found.append([parameter.grad.clone() for parameter in model.parameters()])
+        assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert set(told) == {torch.float32}
+    assert set(read) == {torch.float32, torch.bfloat16}
+    if method in ("ls", "famo"):
+        for full, half in zip(*found, strict=True):
+            assert torch.nn.functional.cosine_similarity(full.flatten(), half.flatten(), dim=0) > 0.99
+            assert not torch.equal(full, half)
+
+
+def test_clipping_scales_the_networks_gradient_down_to_the_norm_and_never_up() -> None:
+    toy = Toy()
+    norms = []
+    for clip_norm in (None, 0.5, 1e9):
+        torch.manual_seed(0)
+        model, weighting = toy.build_model(), build_weighting("ls", 6)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        batch = here(next(toy.batches("train", 16)))
+        train_step(toy, model, batch, weighting, optimizer, model.shared_parameters(), clip_norm=clip_norm)
+        norms.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm().item())
+    free, clipped, loose = norms
+    assert free > 1 and clipped == pytest.approx(0.5, rel=1e-4) and loose == free

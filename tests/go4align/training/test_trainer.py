@@ -78,7 +78,7 @@ def test_early_stopping_waits_for_patience_epochs() -> None:
     run = Trainer(Toy(), build("ls"), options, seed=0, monitor=lambda _: next(values))
     records = list(run.epochs())
     assert len(records) == 5
-    assert (run.best, run.best_epoch) == (4.0, 2)
+    assert (run.selected.value, run.selected.stale_epochs) == (4.0, 3)
 
 
 def test_the_test_split_is_read_with_the_best_epochs_model_and_leaves_the_run_alone() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from devices import here
 from jacobians import take_step
 
 from go4align import build_weighting
@@ -66,8 +67,8 @@ def test_imtl_g(case: dict[str, Any]) -> None:
 def test_pcgrad(case: dict[str, Any]) -> None:
     rows = double(case["J"])
     in_order = numpy.tile(numpy.arange(3), (3, 1))
-    weights = project_conflicts((rows @ rows.T).numpy(), in_order).sum(0)
-    assert_near(torch.from_numpy(weights) @ rows, case["pcgrad_grad"], 1e-12)
+    weights = project_conflicts((rows @ rows.T).cpu().numpy(), in_order).sum(0)
+    assert_near(here(torch.from_numpy(weights)) @ rows, case["pcgrad_grad"], 1e-12)
 
 
 @each_case

@@ -202,6 +202,38 @@ def test_shared_parameters_must_be_given(name: str) -> None:
         build_weighting(name, 2).backward(torch.ones(2, requires_grad=True) * 1)
 
 
+WAYS = [("grad_drop", {}), *((name, {"gramian": form}) for name in GRAMIAN_METHODS for form in ("stored", "layerwise"))]
+
+
+@pytest.mark.parametrize(("name", "options"), WAYS, ids=str)
+@pytest.mark.parametrize("frozen", [["0.weight", "0.bias"], ["2.weight"], ["0.bias"], ["2.weight", "0.weight"]])
+@pytest.mark.parametrize("told", [False, True])
+def test_frozen_parameters_are_passed_over(name: str, options: dict[str, Any], frozen: list[str], told: bool) -> None:
+    """As an optimiser passes them over; so that fine-tuning may give `encoder.parameters()`."""
+    torch.manual_seed(0)
+    network = multi_layer(3, 3)
+    for key, parameter in network.encoder.named_parameters():
+        parameter.requires_grad_(key not in frozen)
+    every = list(network.encoder.parameters())
+    found = []
+    for shared in (every, [p for p in every if p.requires_grad]):
+        network.zero_grad()
+        z, losses = network()
+        weighting = build_weighting(name, 3, **options, **({"seed": 0} if "seed" in hyperparameters(name) else {}))
+        record = weighting.backward(losses, shared_parameters=shared, representation=z if told else None)
+        found.append((record.weights, [p.grad for p in network.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+    assert [p.grad is None for p in every] == [not p.requires_grad for p in every]
+
+
+@each_method
+def test_an_encoder_that_is_frozen_whole_is_told(name: str) -> None:
+    network = multi_layer(3, 3)
+    network.encoder.requires_grad_(False)
+    with pytest.raises(UserError, match=r"at least one parameter that all tasks share and that is not frozen"):
+        build_weighting(name, 3).backward(network()[1], shared_parameters=network.encoder.parameters())
+
+
 @each_gramian_method
 def test_a_representation_that_is_passed_by_is_refused(name: str) -> None:
     network = network_of("few rows", 2, torch.float32)

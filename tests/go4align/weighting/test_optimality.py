@@ -5,6 +5,7 @@ import warnings
 import numpy
 import pytest
 import torch
+from devices import here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jacobians import KINDS, jacobian, take_step
@@ -110,11 +111,12 @@ def test_pcgrad_is_the_sequential_definition_in_a_given_order(kind: str, n_tasks
     rows = jacobian(kind, n_tasks, seed)
     random = numpy.random.default_rng(seed)
     orders = numpy.array([random.permutation(n_tasks) for _ in range(n_tasks)])
-    weights = torch.from_numpy(project_conflicts((rows @ rows.T).numpy(), orders).sum(0))
+    weights = here(torch.from_numpy(project_conflicts((rows @ rows.T).cpu().numpy(), orders).sum(0)))
     expected = sequential_pcgrad(rows, orders)
     torch.testing.assert_close(weights @ rows, expected, rtol=1e-9, atol=1e-9 * float(expected.norm()))
 
 
+@pytest.mark.cpu_only("TorchJD draws on the device, this library on the host, the same everywhere")
 @pytest.mark.parametrize("n_tasks", [1, 2, 11])
 def test_pcgrad_and_grad_drop_equal_torchjd_after_a_seed(n_tasks: int) -> None:
     rows = jacobian("conflict", n_tasks, 0)
@@ -130,7 +132,8 @@ def test_pcgrad_and_grad_drop_equal_torchjd_after_a_seed(n_tasks: int) -> None:
 @given(st.sampled_from(KINDS), st.sampled_from([1, 2, 11]), st.integers(0, 10_000))
 def test_grad_drop_keeps_one_sign_per_entry(kind: str, n_tasks: int, seed: int) -> None:
     rows = jacobian(kind, n_tasks, seed)
-    noise = torch.rand(rows.shape[1], generator=torch.Generator().manual_seed(seed), dtype=rows.dtype)
+    generator = torch.Generator().manual_seed(seed)
+    noise = here(torch.rand(rows.shape[1], generator=generator, dtype=rows.dtype, device="cpu"))
     combined, kept = sign_dropout(rows, noise)
     positive, negative = rows.clamp(min=0).sum(0), rows.clamp(max=0).sum(0)
     chosen = positive / (positive - negative) > noise

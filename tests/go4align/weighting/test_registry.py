@@ -7,7 +7,7 @@ import pytest
 
 import go4align
 from go4align import UserError, available_methods, build_weighting, hyperparameters
-from go4align.weighting.registry import METHODS
+from go4align.weighting import available_indicators
 
 
 def test_the_methods_of_the_field_are_there() -> None:
@@ -15,7 +15,27 @@ def test_the_methods_of_the_field_are_there() -> None:
     gradients = {"mgda", "pcgrad", "cagrad", "imtl_g", "grad_drop", "nash_mtl"}
     assert set(available_methods()) >= losses_only | gradients
     for name in available_methods():
-        assert type(build_weighting(name, n_tasks=2)) is METHODS[name]
+        assert build_weighting(name, n_tasks=2).n_tasks == 2
+
+
+def test_indicators_are_the_risk_guided_one_and_every_method_that_says_so() -> None:
+    without = {"go4align", "stl"}
+    assert set(available_indicators()) == {"risk_guided", *available_methods()} - without
+    assert not any(build_weighting(name, n_tasks=2).is_indicator for name in without)
+    with pytest.raises(UserError, match="Unknown method 'risk_guided'"):
+        build_weighting("risk_guided", n_tasks=2)
+
+
+def test_names_are_listed_without_torch() -> None:
+    """The package above the registry, which may import what it likes, is replaced by an empty one."""
+    code = (
+        "import sys, types; package = types.ModuleType('go4align'); package.__path__ = sys.argv[1:]; "
+        "sys.modules['go4align'] = package; from go4align.weighting import available_methods; "
+        "print(len(available_methods()), 'torch' in sys.modules, 'numpy' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *go4align.__path__]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == [str(len(available_methods())), "False", "False"]
 
 
 def test_hyperparameters_are_known_without_building() -> None:
@@ -34,7 +54,7 @@ def test_hyperparameters_are_known_without_building() -> None:
         ("go4algin", {}, "Unknown method 'go4algin'. Did you mean 'go4align'?"),
         ("famo", {"weight_deacy": 1}, "Unknown hyperparameter of 'famo' 'weight_deacy'. Did you mean 'weight_decay'?"),
         ("famo", {"weight_decay": -1}, "`weight_decay` must be a finite number of at least 0, found -1."),
-        ("famo", {"weights_lr": "1e-3"}, "A text was found: write it without quotes."),
+        ("famo", {"weights_lr": "1e-3"}, "Write it in decimal digits (90, 1.5 or 1e-3), without quotes."),
         ("dwa", {"temperature": 0}, "`temperature` must be a finite number greater than 0, found 0."),
         ("dwa", {"window": 0}, "`window` must be a whole number from 1 to 10000 or None (per epoch), found 0."),
         ("stl", {"task": 2}, "`task` must be a whole number from 0 to 1, found 2."),

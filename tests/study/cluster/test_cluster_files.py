@@ -14,8 +14,8 @@ from study import cli
 from study.cluster.checks import findings
 from study.cluster.files import exports, load_cluster
 from study.cluster.nodes import Expected, expected
-from study.config import Resources, StudyFile
-from study.files import load_study
+from study.spec.loading import load_study
+from study.spec.study_file import Resources, StudyFile
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ["cluster.yaml", "clusters/gcp.yaml", "clusters/on-premise.yaml"]
@@ -145,6 +145,39 @@ def test_a_fault_is_one_line_with_its_remedy(edited: Callable[..., str], edit: E
     assert found
     for part in parts:
         assert part in found[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "ray"), [("012", 10), ("1_0", 10), ("1:30", 90), ("0b11", 3), ("03", 3), ("12", 12), ("0x10", 16)]
+)
+def test_what_ray_reads_otherwise_is_a_fault(value: str, ray: int, tmp_path: Path) -> None:
+    text = (ROOT / "clusters/on-premise.yaml").read_text()
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"idle_timeout_minutes: {value}\n{text}")
+    cluster = load_cluster(str(path))
+    assert cluster.config["idle_timeout_minutes"] == ray, "validated as Ray will see it"
+    told = [fault for fault in findings(cluster) if "YAML 1.1" in fault]
+    assert [fault.split(" is ")[0] for fault in told] == (
+        [] if value in {"03", "12", "0x10"} else [f"Line 1: `{value}`"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("cluster_name: 1:30", "`cluster_name`: must be a text, found 90. Line 1: `1:30` is one thing in YAML 1.1"),
+        ("cluster_name: on", "`cluster_name`: must be a text, found True. Line 1: `on` is one thing in YAML 1.1"),
+        ("cluster_name: 5", "`cluster_name`: must be a text, found 5."),
+        ("cluster_name:", "`cluster_name`: must be a text, found nothing."),
+        ("max_workers: many", "`max_workers`: must be a whole number, found 'many'."),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_as_it_was_written(line: str, told: str, tmp_path: Path) -> None:
+    text = (ROOT / "clusters/on-premise.yaml").read_text()
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"{line}\n" + re.sub(rf"(?m)^{line.split(':', maxsplit=1)[0]}:.*\n", "", text))
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_cluster(str(path))
 
 
 def test_several_faults_end_with_exit_code_2(

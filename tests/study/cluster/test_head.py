@@ -11,7 +11,7 @@ from go4align.errors import RunFailedError, UserError
 from study import cli
 from study.cluster import head
 from study.cluster.nodes import Expected
-from study.config import Resources
+from study.spec.study_file import Resources
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -14,7 +14,7 @@ from study.cluster.files import load_cluster
 from study.cluster.launcher import Look, Step, attach_steps, down_steps, look_steps, ssh
 from study.cluster.runner import left_behind, run_steps
 from study.cluster.staging import stage
-from study.files import load_study
+from study.spec.loading import load_study
 
 ROOT = Path(__file__).parents[3]
 
@@ -60,7 +60,7 @@ def test_a_dry_run_prints_every_step(cluster_path: Path, monkeypatch: pytest.Mon
     assert f"{ray} up --yes --no-restart" in out
     assert "study cluster ready toy --nodes 2 --gpus 2 --room 0" in out
     assert "ray job submit --no-wait --submission-id toy-" in out
-    assert "-- study cluster job toy --methods ls,uw --final --max-hours 2.0 --tracking-uri" in out
+    assert "-- study cluster job toy --methods ls,uw --max-hours 2.0 --final --tracking-uri" in out
     assert "RAY_AUTH_MODE=token" in out and "GO4ALIGN_HOME=/mnt/go4align/home" in out
     assert "secret" not in out
 
@@ -150,7 +150,7 @@ def test_a_study_travels_with_its_search_space(cluster_path: Path, tmp_path: Pat
     source = str(tmp_path / "mine.yaml")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    staged = stage(source, load_study(source), cluster, scratch)
+    staged = stage(source, load_study(source), Path(source).read_text(), cluster, scratch)
     assert staged.source == "/mnt/go4align/home/launched/toy/study.yaml"
     sent = load_study(str(scratch / "study.yaml"))
     assert Path(sent.search_space).read_text() == (tmp_path / "space.yaml").read_text()
@@ -165,8 +165,8 @@ def test_a_search_space_in_an_odd_place_is_told(cluster_path: Path, tmp_path: Pa
     (tmp_path / "scratch").mkdir()
     source = str(tmp_path / "mine.yaml")
     with pytest.raises(UserError, match="on a line of its own"):
-        stage(source, load_study(source), load_cluster(str(cluster_path)), tmp_path / "scratch")
+        stage(source, load_study(source), flow, load_cluster(str(cluster_path)), tmp_path / "scratch")
 
 
 def test_a_preset_need_not_travel(cluster_path: Path, tmp_path: Path) -> None:
-    assert stage("toy", load_study("toy"), load_cluster(str(cluster_path)), tmp_path) == ("toy", None)
+    assert stage("toy", load_study("toy"), "", load_cluster(str(cluster_path)), tmp_path) == ("toy", None)

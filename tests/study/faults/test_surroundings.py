@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from servers import MlflowServer
-from studies import Audit, Sandbox, audit, wait_for
+from studies import Audit, Sandbox, audit, kill, wait_for
+
+from study import open_study
+from study.store.client import connect
+from study.store.queries import read_study
 
 SEARCHED = 8
 
@@ -93,3 +97,28 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_starts(sandb
     assert "GO4ALIGN_HOME" in sandbox.output
     sandbox.home.unlink()
     shutil.rmtree(sandbox.home, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_moved_home_holds_the_same_study(tmp_path: Path, undisturbed: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed, moved to a place whose name wants quoting, and gone on with there: nothing is made at the old place."""
+    before = Sandbox(tmp_path, names_store=False)
+    after = Sandbox(tmp_path, place="moved 100%2F?", names_store=False)
+    try:
+        process = before.start("run", str(before.write(seeds={"final": [7]})))
+        wait_for(lambda: len(before.events("log")) > 60)
+        kill(process)
+        before.home.rename(after.home)
+        assert after.finish("resume", "drill") == 0, after.output
+        assert audit(after, SEARCHED) == undisturbed
+        assert after.finish("final", "drill") == 0, after.output
+        monkeypatch.setenv("GO4ALIGN_HOME", str(after.home))
+        found = open_study("drill", after.uri)
+        assert set(found.epochs["trial"]) == set(found.trials["trial"])
+        parent = read_study(connect(after.uri), "drill").parent.info.run_id
+        assert {file.path for file in connect(after.uri).list_artifacts(parent)} >= {"study.yaml", "final.csv"}
+        assert not before.home.exists()
+        assert str(before.home) not in "".join(path.read_text() for path in after.home.rglob("plan.json"))
+    finally:
+        after.close()
+        before.close()

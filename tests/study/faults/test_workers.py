@@ -2,8 +2,11 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -34,11 +37,18 @@ def test_workers_killed_at_random_moments_cost_no_trial(sandbox: Sandbox, undist
 
 
 @pytest.mark.slow
-def test_eight_trials_at_once_lose_and_double_nothing(sandbox: Sandbox) -> None:
-    eighth = (os.cpu_count() or 1) / 8
-    sandbox.write(budget={"trials": 8}, resources={"cpus": eighth}, scheduler={"name": "fifo"})
-    assert sandbox.finish("run", "drill.yaml") == 0, sandbox.output
-    found = audit(sandbox, 16)
+def test_eight_trials_at_once_lose_and_double_nothing_whatever_lies_in_the_working_folder(sandbox: Sandbox) -> None:
+    """Called as a person calls it: a program does not import from the folder that it is called in."""
+    for name in ("study", "numpy", "torch", "go4align", "json"):
+        (sandbox.folder / f"{name}.py").write_text("raise SystemExit('the wrong file')")
+    sandbox.write(resources={"cpus": (os.cpu_count() or 1) / 8}, scheduler={"name": "fifo"})
+    command = [Path(sys.executable).with_name("study"), "run", "drill.yaml"]
+    done = subprocess.run(
+        command, cwd=sandbox.folder, env=sandbox.environment, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the wrong file" not in done.stdout + done.stderr
+    found = audit(sandbox, SEARCHED)
     assert found.faults == []
     assert set(found.trials.values()) == {"finished"}
 
@@ -56,6 +66,26 @@ def test_a_local_ray_that_crashes_ends_the_study_in_one_line(sandbox: Sandbox, u
         wait_for(lambda: not sandbox.orphans(), 20)
         assert sandbox.finish("resume", "drill") == 0, sandbox.output
     assert audit(sandbox, SEARCHED) == undisturbed
+
+
+SPOILT_WORKER = """
+import sys
+if "default_worker.py" in " ".join(sys.orig_argv):
+    sys.modules[{module!r}] = None  # importing it raises ImportError, as where it is not installed
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["study.tuning.pool", "optuna"])
+def test_an_environment_in_which_no_worker_can_start_ends_the_study_in_one_line(sandbox: Sandbox, module: str) -> None:
+    (sandbox.folder / "site").mkdir()
+    (sandbox.folder / "site" / "sitecustomize.py").write_text(SPOILT_WORKER.format(module=module))
+    path = f"{sandbox.folder / 'site'}{os.pathsep}{sandbox.environment['PYTHONPATH']}"
+    process = sandbox.start("run", str(sandbox.write()), environment=sandbox.environment | {"PYTHONPATH": path})
+    assert process.wait(240) == 1, sandbox.output
+    assert "study: No worker can start a trial here: " in sandbox.output
+    assert f"import of {module} halted" in sandbox.output and "Traceback" not in sandbox.output
+    wait_for(lambda: not sandbox.orphans(), 20)
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""Prepared data on disk: a folder of .npy files that every process maps into memory, whole or absent.
+
+A finished folder has a manifest. It is built under a lock, beside its place, and put there in one step.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from go4align.disk import lock, replacing
+from go4align.errors import UserError
+
+Build = Callable[[Path], None]
+"""Writes the .npy files into the folder that it is given (`save_array`), and removes whatever else it put there."""
+
+_MANIFEST = "manifest.json"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished folder.
+
+    Attributes:
+        folder: where it is.
+        digest: of the names and contents of all arrays: what the data are, wherever they lie.
+    """
+
+    folder: Path
+    digest: str
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every array by its file's name without .npy, memory-mapped and read-only."""
+        return {path.stem: np.load(path, mmap_mode="r") for path in sorted(self.folder.glob("*.npy"))}
+
+
+def open_prepared(folder: Path, build: Build, *, version: int, data_set: str) -> Prepared:
+    """The prepared data in `folder`, built first where they are absent or damaged; safe to call concurrently.
+
+    Args:
+        folder: named after the data. Its parent is made where it is missing.
+        build: makes the arrays.
+        version: of what `build` makes; raise it when arrays or their meaning change, and older folders are rebuilt.
+        data_set: its name in messages.
+
+    Raises:
+        UserError: the folder's parent cannot be made or written to.
+    """
+    if (digest := _digest_of_whole(folder, version)) is None:
+        with lock(_writable(folder.parent, data_set) / f"{folder.name}.lock"):
+            digest = _digest_of_whole(folder, version)  # another process may have built it while this one waited
+            if digest is None:
+                digest = _build(folder, build, version)
+    return Prepared(folder, digest)
+
+
+def is_whole(folder: Path, version: int) -> bool:
+    """Whether a folder holds finished data of this version, with every file at its full length."""
+    return _digest_of_whole(folder, version) is not None
+
+
+def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
+    """Write an array as `name.npy`."""
+    np.save(folder / f"{name}.npy", np.ascontiguousarray(array))
+
+
+@contextmanager
+def progress(data_set: str, samples: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal's stderr; elsewhere a line at the start and one at the end.
+
+    Yields a function to call with the number of samples just finished.
+
+    Args:
+        data_set: its name.
+        samples: what it consists of: "molecules".
+        total: how many, None if not known.
+    """
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"{data_set}: converting {'' if total is None else f'{total:,} '}{samples}, once\n")
+        yield lambda count: None
+        sys.stderr.write(f"{data_set}: converted\n")
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"{data_set}: converting {samples}, once", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _digest_of_whole(folder: Path, version: int) -> str | None:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        whole = manifest["version"] == version and all(
+            (folder / name).stat().st_size == size for name, size in manifest["bytes"].items()
+        )
+        return str(manifest["digest"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _writable(parent: Path, data_set: str) -> Path:
+    """The folder, made where it is missing; one line where that cannot be."""
+    remedy = "Name another one with the option `data_dir` or the variable GO4ALIGN_HOME."
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{data_set}'s folder {parent} cannot be made: {error.strerror}. {remedy}") from error
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"{data_set}'s folder {parent} must be writable, to hold the converted data. {remedy}")
+    return parent
+
+
+def _build(folder: Path, build: Build, version: int) -> str:
+    """Build the arrays and put the finished folder in place. The caller holds the lock."""
+    for leftover in (*folder.parent.glob(f".{folder.name}.*.partial"), folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with replacing(folder, durable=True) as work:
+        work.mkdir()
+        build(work)
+        return _seal(work, version)
+
+
+def _seal(work: Path, version: int) -> str:
+    """Write the manifest that makes the folder whole; returns the digest."""
+    paths = sorted(work.glob("*.npy"))
+    digest = _digest(paths)
+    manifest: Mapping[str, Any] = {
+        "version": version,
+        "digest": digest,
+        "bytes": {path.name: path.stat().st_size for path in paths},
+    }
+    (work / _MANIFEST).write_text(json.dumps(manifest))
+    return digest
+
+
+def _digest(paths: list[Path]) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+    return found.hexdigest()

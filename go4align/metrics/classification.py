@@ -1,0 +1,36 @@
+"""Classification with several yes-or-no attributes: the F1 score of each, over a pass."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class F1Scores:
+    """True positives, false positives and false negatives of M attributes, on the device, without waiting for it.
+
+    Args:
+        names: of the attributes.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._counts = torch.zeros(3, len(names), dtype=torch.int64)
+
+    def update(self, logits: Tensor, labels: Tensor, labelled: Tensor | None = None) -> None:
+        """Add a batch: logits [B, M], labels [B, M] of 0 and 1, and which of them are known (default all).
+
+        An attribute is predicted where its logit is above 0 (a probability of exactly one half is a no).
+        """
+        known = torch.ones_like(labels, dtype=torch.bool) if labelled is None else labelled
+        predicted = (logits.detach() > 0) & known
+        actual = (labels > 0) & known
+        found = [predicted & actual, predicted & ~actual, ~predicted & actual]
+        counts = torch.stack([cells.sum(0) for cells in found])
+        self._counts = self._counts.to(counts.device) + counts
+
+    def compute(self) -> dict[str, float]:
+        """`name/f1` of every attribute, higher is better; 0 where there is neither a positive nor a predicted one."""
+        hits, wrong, missed = self._counts.double().cpu()
+        scores = 2 * hits / (2 * hits + wrong + missed).clamp(min=1)
+        return {f"{name}/f1": score for name, score in zip(self._names, scores.tolist(), strict=True)}

@@ -1,0 +1,41 @@
+"""Depth: absolute and relative error over the pixels that have a depth."""
+
+import torch
+from torch import Tensor
+
+
+def valid_depth(depth: Tensor) -> Tensor:
+    """Where there is a depth: 0 marks pixels without one."""
+    return depth != 0
+
+
+class DepthErrors:
+    """Errors over a pass, in the unit of the depth (metres, or inverse depth).
+
+    Args:
+        batch_mean: a mean over batches of each batch's mean, as published code has it, instead of over all pixels: to
+            compare with published numbers. Batches without a valid pixel do not count either way.
+    """
+
+    def __init__(self, *, batch_mean: bool = False) -> None:
+        self._batch_mean = batch_mean
+        self._sums = torch.zeros(2, dtype=torch.float64)
+        self._count = torch.zeros((), dtype=torch.float64)
+
+    def update(self, predicted: Tensor, depth: Tensor) -> None:
+        """Add a batch: predictions and depths of one shape, such as [B, 1, H, W]."""
+        valid = valid_depth(depth)
+        error = torch.where(valid, (predicted.detach() - depth).abs(), 0.0)
+        relative = torch.where(valid, error / torch.where(valid, depth, 1.0), 0.0)
+        sums = torch.stack([error.sum(dtype=torch.float64), relative.sum(dtype=torch.float64)])
+        count = valid.sum().double()
+        if self._batch_mean:
+            sums = sums / count.clamp(min=1)
+            count = (count > 0).double()
+        self._sums = self._sums.to(sums.device) + sums
+        self._count = self._count.to(count.device) + count
+
+    def compute(self) -> dict[str, float]:
+        """`abs_err` and `rel_err` (a share), lower is better. NaN without a valid pixel."""
+        absolute, relative = (self._sums / self._count).tolist()
+        return {"abs_err": absolute, "rel_err": relative}

@@ -1,0 +1,40 @@
+"""Segmentation: mIoU and pixel accuracy from one confusion matrix per pass."""
+
+import torch
+from torch import Tensor
+
+VOID = -1
+"""The label of pixels that count nowhere."""
+
+
+class ConfusionMatrix:
+    """Counts [C, C] over a pass, rows are targets and columns predictions; on the device, without waiting for it.
+
+    Args:
+        n_classes: C.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+        self.counts = torch.zeros(n_classes, n_classes, dtype=torch.int64)
+
+    def update(self, scores: Tensor, labels: Tensor) -> None:
+        """Add a batch: scores [B, C, H, W], labels [B, H, W] with `VOID` where there is none."""
+        predicted = scores.detach().argmax(1)
+        # void pixels fall into a bin behind the matrix: leaving them out would have the host count them
+        cells = torch.where(labels == VOID, self.n_classes**2, labels.long() * self.n_classes + predicted)
+        counts = torch.zeros(self.n_classes**2 + 1, dtype=torch.int64, device=cells.device)
+        counts.scatter_add_(0, cells.view(-1), torch.ones_like(cells).view(-1))
+        self.counts = self.counts.to(cells.device) + counts[:-1].view(self.n_classes, -1)
+
+    def compute(self) -> dict[str, float]:
+        """`miou`, the mean intersection over union of the classes that targets or predictions have (official code gives
+        NaN where a class has neither), and `pixel_acc`; shares, higher is better. NaN without a labelled pixel."""
+        counts = self.counts.double().cpu()
+        hits = counts.diagonal()
+        union = counts.sum(0) + counts.sum(1) - hits
+        present = union > 0
+        return {
+            "miou": float((hits[present] / union[present]).mean()),
+            "pixel_acc": float(hits.sum() / counts.sum()),
+        }

@@ -1,0 +1,236 @@
+"""The `Weighting` contract: losses in, gradients out, and a detached record of what was done."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from go4align.errors import UserError
+from go4align.grouping import Grouping, Groups
+from go4align.models.base import Representation
+from go4align.weighting._engine.apply import NotFinite, accumulate, accumulate_on_device
+from go4align.weighting._engine.held import held
+from go4align.weighting._engine.loss_checks import LossChecks, detached
+from go4align.weighting._engine.undo import Unchanged, Undo
+
+ONE = torch.ones((), dtype=torch.int64, device="cpu")
+"""Added to a count in half the time of a plain 1, on any device."""
+
+
+class StepRecord(NamedTuple):
+    """What one training step did; every tensor is detached.
+
+    Attributes:
+        weights: [M], finite, the factor that multiplied each task's gradient of the shared parameters. In the losses'
+            dtype; in float64 where that cannot hold one of them and the host looks at losses.
+        labels: [M] int64, each task's group in ascending order of centre, or None without groups.
+        centres: [K], the group weights in ascending order, or None without groups (see `go4align.Groups`).
+        head_weights: [M], the factor that multiplied each task's gradient of all other parameters; None for `weights`.
+        good: a bool scalar on the losses' device: whether all losses and the weighted gradients were good. False means
+            that `.grad` holds no step to take (`go4align.training.skip` skips it). None where the losses were checked
+            on the host: then all were.
+    """
+
+    weights: Tensor
+    labels: Tensor | None = None
+    centres: Tensor | None = None
+    head_weights: Tensor | None = None
+    good: Tensor | None = None
+
+
+class Shared(NamedTuple):
+    """What the tasks share in one step.
+
+    Attributes:
+        parameters: that all tasks share; empty if none were named.
+        representation: the tensors that the heads read; empty if none were given.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    representation: Sequence[Tensor]
+
+
+class Weighting(LossChecks, ABC):
+    """Turns per-task losses into one gradient step.
+
+    Methods state what they need as attributes, so that a training loop never asks for a method's name.
+    All state that later steps depend on is part of `state_dict`, so a resumed run equals an uninterrupted one bit for
+    bit. State is kept in float64 whatever the losses' dtype is, and `.float()`, `.half()` or `.to(dtype)` of a model
+    that contains the weighting leave it so; `.to(device)` moves it.
+
+    What bad losses do: see `LossChecks`. They never change the state.
+
+    Args:
+        n_tasks: number of tasks M, at least 1.
+        task_names: M names for error messages, default "task 0" ... "task M-1".
+    """
+
+    needs_losses_after: bool = False
+    """Whether `after_step` must be called with the losses of the same batch after the optimiser's step."""
+    uses_representation: bool = False
+    """Whether `representation` should be given, by whoever knows it."""
+    depends_on_order: bool = False
+    """Whether tasks in another order get other weights: the method draws numbers for positions, or names a task."""
+    is_indicator: bool = True
+    """Whether the weights say something of the tasks, so that they can be grouped (`go4align.GO4Align`)."""
+
+    def __init__(self, n_tasks: int, *, task_names: Iterable[str] | None = None) -> None:
+        super().__init__(n_tasks, task_names=task_names)
+        self._latest_good: Tensor | None = None
+
+    def weigh(
+        self,
+        losses: Tensor,
+        *,
+        shared_parameters: Iterable[nn.Parameter] = (),
+        representation: Representation | None = None,
+    ) -> StepRecord:
+        """Take one step of the method's own state and return its weights, unclipped; no `.grad` is touched.
+
+        Arguments and errors are those of `backward`; detached losses will do where no gradients are compared.
+        """
+        return self._weigh_shared(losses, _shared(shared_parameters, representation))
+
+    def backward(
+        self,
+        losses: Tensor,
+        *,
+        shared_parameters: Iterable[nn.Parameter] = (),
+        representation: Representation | None = None,
+    ) -> StepRecord:
+        """Accumulate this step's gradients into `.grad`.
+
+        Args:
+            losses: [M], attached to the graph.
+            shared_parameters: the parameters that all tasks share, frozen ones among them or not (loss-oriented methods
+                do not look at them).
+            representation: a tensor, or several, through which alone the losses depend on the shared parameters.
+                Methods that compare gradients then pass through each head once and never keep all gradients; the others
+                do not look at it.
+
+        Raises:
+            UserError: losses of a wrong shape or dtype, on another device, without a graph, or scaled by a GradScaler
+                (unless `takes_scaled_losses`); where they are checked on the host, one that is not finite (or negative
+                where the method needs positive ones), or weights or weighted gradients that are not finite; where
+                gradients are compared, no shared parameters, a gradient that is not finite, a representation that the
+                losses pass by, an operation that cannot be vectorised, or a compiled network that takes one backward
+                pass only. The state and `.grad` are left as they were.
+        """
+        if isinstance(losses, Tensor):
+            if not losses.requires_grad:
+                raise detached()
+            self._look_for_scale(losses)
+        return self._backward(losses, _shared(shared_parameters, representation))
+
+    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared) -> Groups:
+        """Take one step as an indicator, for checked losses [M]: the groups of its weights.
+
+        A method that knows the logarithm of its weights lets that be grouped, so that nothing underflows.
+        """
+        record = self._record(losses, shared)
+        self.step.add_(ONE)
+        return grouping.group(record.weights)
+
+    def learn(self, losses: Tensor) -> None:
+        """Accumulate gradients of the method's own `parameter_groups` for detached losses [M]."""
+
+    def after_step(self, losses_after: Tensor) -> None:
+        """Learn from the losses [M] of the same batch after the optimiser's step (only if `needs_losses_after`).
+
+        Raises:
+            UserError: no step before this call, or, where losses are checked on the host, a bad loss (the state is
+                left as it was). Elsewhere a bad loss, before or after the step, leaves the state so too.
+        """
+        losses, good = self._checked(losses_after, ahead=0)
+        if good is None:
+            if not int(self.step):
+                raise UserError("`after_step` needs a `backward` before it, found none.")
+            self._learn_after(losses)
+        elif self._latest_good is not None:
+            undo = Undo(self.buffers())
+            self._learn_after(losses)
+            undo.unless(good & self._latest_good)
+
+    def end_epoch(self) -> None:
+        """Tell the method that an epoch has ended.
+
+        Raises:
+            UserError: a loss of this epoch was bad (only where `backward` could not say so, see the class).
+        """
+        if not self.checks_on_host:
+            self._raise_noted()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups of the learnable parameters, each with its own `lr`; empty for most methods."""
+        return []
+
+    @abstractmethod
+    def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
+        """Take one step of the state; checked losses [M] come attached to the graph where gradients are compared.
+
+        Weights are float64, or exact in the losses' dtype. State changes in place, in buffers: they are put back where
+        a loss was bad.
+        """
+
+    def _learn_after(self, losses: Tensor) -> None:
+        """`after_step` for checked, detached losses [M]."""
+
+    def _backward(self, losses: Tensor, shared: Shared) -> StepRecord:
+        """`backward`: the gradient of sum(weights * losses), the weights held fixed."""
+        checked, good = self._checked(losses)
+        if good is None:
+            with Unchanged(self):
+                record = self._recorded(checked, shared)
+                self._accumulate(losses, record.weights)
+        else:
+            record = self._taken_on_device(checked, good, shared, losses)
+        self.learn(losses.detach())
+        return record
+
+    def _accumulate(self, losses: Tensor, weights: Tensor) -> None:
+        if self._scaled:
+            losses.backward(weights.to(losses.dtype))  # the scaler looks for what is not finite, and skips the step
+            return
+        try:
+            accumulate(losses, weights)
+        except NotFinite as found:
+            raise self._bad_gradient(found.task, found.dtype, int(self.step)) from None
+
+    def _weigh_shared(self, losses: Tensor, shared: Shared) -> StepRecord:
+        checked, good = self._checked(losses)
+        if good is not None:
+            return self._taken_on_device(checked, good, shared, None)
+        with Unchanged(self):
+            return self._recorded(checked, shared)
+
+    def _recorded(self, checked: Tensor, shared: Shared) -> StepRecord:
+        """A step where the host may look at weights: they are finite, and in a dtype that holds them."""
+        record = self._record(checked, shared)
+        self._check_weights(record.weights)
+        self.step.add_(ONE)
+        sizes = None if record.weights.dtype == checked.dtype else checked.tolist()
+        return record._replace(weights=held(record.weights, checked.dtype, sizes))
+
+    def _taken_on_device(self, checked: Tensor, good: Tensor, shared: Shared, losses: Tensor | None) -> StepRecord:
+        """A step where nothing waits for values; the losses' gradients are taken if they are given."""
+        undo = Undo(self.buffers())
+        record = self._record(checked, shared)
+        self.step.add_(ONE)
+        weights = record.weights.to(checked.dtype)
+        finite = weights.isfinite().all()
+        weights = weights.nan_to_num()
+        if losses is not None:
+            finite &= accumulate_on_device(losses, weights) | self._scaled  # a scaler skips the step by itself
+        undo.unless(good & finite)
+        self._note_gradient(good & ~finite, weights * checked)
+        self._latest_good = good & finite
+        return record._replace(weights=weights, good=self._latest_good)
+
+
+def _shared(parameters: Iterable[nn.Parameter], representation: Representation | None) -> Shared:
+    if representation is None:
+        return Shared(list(parameters), ())
+    outputs = (representation,) if isinstance(representation, Tensor) else tuple(representation)
+    return Shared(list(parameters), outputs)

@@ -1,0 +1,199 @@
+"""`GradientWeighting`: methods that make a step of the tasks' gradients of the shared parameters."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from go4align.arrays import Vector
+from go4align.checks import option, real_number
+from go4align.errors import UserError
+from go4align.weighting._engine.base import ONE, Shared, StepRecord, Weighting
+from go4align.weighting._engine.finite import all_finite, is_finite
+from go4align.weighting._engine.graph import leaves
+from go4align.weighting._engine.held import held
+from go4align.weighting._engine.loss_checks import detached
+from go4align.weighting._engine.retained import in_double, largest_part, retained
+from go4align.weighting._engine.undo import Unchanged, UnchangedGradients
+
+Heads = Literal["weighted", "sum"]
+"""Whether parameters that are not shared get the weighted sum of the losses' gradients, or the plain sum."""
+
+
+class Decision(NamedTuple):
+    """What a method makes of the tasks' gradients.
+
+    Attributes:
+        weights: [M] float64 on the host, for the record and the task heads.
+        sizes: the M lengths of the gradients, None if they are not known.
+        combined: the step, one tensor of its own per shared parameter, in its dtype or in one that holds more.
+    """
+
+    weights: Tensor
+    sizes: list[float] | None
+    combined: Callable[[], list[Tensor]]
+
+
+class GradientWeighting(Weighting):
+    r"""A method that combines the tasks' gradients g_m of the shared parameters. A subclass writes `_decide`.
+
+    A step takes each task's gradient once, and puts what the method makes of them, usually sum(w_m g_m), into the
+    shared parameters' `.grad`. All other parameters (the task heads) get the gradient of sum(w_m L_m) or of sum(L_m).
+    Losses of any sign will do; their values are not looked at.
+
+    Args:
+        n_tasks: number of tasks M.
+        heads: "weighted" or "sum", what the task heads get.
+        max_norm: the combined gradient of the shared parameters is scaled down to this norm if it is longer (as
+            `torch.nn.utils.clip_grad_norm_` does); 0 leaves it as it is. The heads' gradients are not scaled.
+        task_names: M names for error messages.
+    """
+
+    needs_gradients = True
+
+    def __init__(
+        self, n_tasks: int, *, heads: Heads, max_norm: float = 0.0, task_names: Iterable[str] | None = None
+    ) -> None:
+        super().__init__(n_tasks, task_names=task_names)
+        self.heads = option("heads", heads, Heads)
+        self.max_norm = real_number("max_norm", max_norm)
+        self._scratch: list[Tensor] = []
+
+    @property
+    def checks_on_host(self) -> bool:
+        """Always: gradients are compared there, so the host waits for the device at every step anyway."""
+        return True
+
+    def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
+        """The weights before `max_norm`, in float64."""
+        return StepRecord(self._decide_checked(losses, _trainable(shared)).weights.to(losses.device, copy=True))
+
+    def _weigh_shared(self, losses: Tensor, shared: Shared) -> StepRecord:
+        self._checked(losses)
+        with Unchanged(self):
+            decision = self._decide_checked(losses, _trainable(shared))
+            self._check_weights(decision.weights)
+        self.step.add_(ONE)
+        return StepRecord(held(decision.weights, losses.dtype, decision.sizes).to(losses.device))
+
+    def _backward(self, losses: Tensor, shared: Shared) -> StepRecord:
+        """The record's weights are those after `max_norm`."""
+        self._checked(losses)
+        shared = _trainable(shared)
+        others = _others(losses, shared.parameters)
+        with Unchanged(self), UnchangedGradients(others):
+            decision = self._decide_checked(losses, shared)
+            self._check_weights(decision.weights)
+            step, factor = self._clipped(decision.combined())
+            gradients = _added(shared.parameters, step)
+            self._check_step(losses, shared.parameters, gradients, decision.weights * factor)
+            heads = self._heads_weights(losses, decision)
+            self._backward_heads(losses, others, heads)
+        for parameter, gradient in zip(shared.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.step.add_(ONE)
+        weights = held(decision.weights * factor, losses.dtype, decision.sizes)
+        return StepRecord(weights.to(losses.device), head_weights=heads.to(losses.device))
+
+    def _heads_weights(self, losses: Tensor, decision: Decision) -> Tensor:
+        if self.heads == "sum":
+            return torch.ones(self.n_tasks, dtype=losses.dtype, device="cpu")
+        return held(decision.weights, losses.dtype, decision.sizes)
+
+    def _backward_heads(self, losses: Tensor, others: list[Tensor], weights: Tensor) -> None:
+        """Accumulate the heads' gradients; the graph is kept."""
+        if not others:
+            return
+        if weights.dtype == losses.dtype:
+            before = UnchangedGradients(others)
+            with retained():
+                torch.autograd.backward([losses], [weights.to(losses.device)], retain_graph=True, inputs=others)
+            if all_finite(leaf.grad for leaf in others if leaf.grad is not None):
+                return
+            before.put_back()
+        gradients = _added(others, in_double(losses, others, weights))
+        self._check_step(losses, others, gradients, weights)
+        for leaf, gradient in zip(others, gradients, strict=True):
+            leaf.grad = gradient
+
+    def _check_step(
+        self, losses: Tensor, parameters: Sequence[Tensor], gradients: Sequence[Tensor], weights: Tensor
+    ) -> None:
+        if not all_finite(gradients):
+            bad = [p for p, gradient in zip(parameters, gradients, strict=True) if not is_finite(gradient)]
+            raise self._bad_gradient(largest_part(losses, bad, weights), bad[0].dtype, int(self.step) + 1)
+
+    def _decide_checked(self, losses: Tensor, shared: Shared) -> Decision:
+        if not losses.requires_grad:
+            raise detached()
+        if not shared.parameters:
+            raise UserError(
+                "`shared_parameters` must name at least one parameter that all tasks share and that is not frozen "
+                "(requires_grad), found none. This method compares the tasks' gradients there: pass "
+                "weighting.backward(losses, shared_parameters=[...])."
+            )
+        if shared.representation:
+            _check_representation(losses, shared.parameters, shared.representation)
+        return self._decide(losses, shared.parameters, shared.representation)
+
+    @abstractmethod
+    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+        """Take the gradients of losses [M] and make one step of the method's own state, unless one is not finite.
+
+        The graph is kept. The representation is empty, or all that the losses depend on the parameters through.
+        """
+
+    def _check_finite(self, squares: Vector) -> None:
+        for task, square in enumerate(squares.tolist()):
+            if not math.isfinite(square):
+                raise UserError(
+                    f"The gradient of '{self.task_names[task]}' must be finite, found one whose squared norm is "
+                    f"{square!r} at step {int(self.step) + 1}. The weighting's state is unchanged: skip this batch, "
+                    "lower the learning rate, or check that task's loss."
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scratch": []}  # a copy has no use for it
+
+    def _clipped(self, step: list[Tensor]) -> tuple[list[Tensor], float]:
+        """The step scaled down to `max_norm`, and the factor."""
+        if not self.max_norm:
+            return step, 1.0
+        norm = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in step]).norm()
+        factor = min(1.0, self.max_norm / (float(norm) + 1e-6))
+        if factor < 1.0:
+            for gradient in step:
+                gradient *= factor
+        return step, factor
+
+
+def _added(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+    """What `.grad` becomes, in the parameters' dtypes."""
+    pairs = zip(parameters, gradients, strict=True)
+    return [g.to(p.dtype) if p.grad is None else p.grad + g.to(p.dtype) for p, g in pairs]
+
+
+def _trainable(shared: Shared) -> Shared:
+    """Without frozen parameters, which an optimiser passes over, too."""
+    return shared._replace(parameters=[p for p in shared.parameters if p.requires_grad])
+
+
+def _others(losses: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The leaves that are not shared: the task heads'."""
+    shared = {id(p) for p in parameters}
+    return [leaf for leaf in leaves([losses]) if id(leaf) not in shared]
+
+
+def _check_representation(losses: Tensor, parameters: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    if any(z.grad_fn is None for z in outputs):
+        raise UserError("`representation` must be computed by the shared parameters, found a tensor without a graph.")
+    past = {id(leaf) for leaf in leaves([losses], beyond=outputs)}
+    if any(id(p) in past for p in parameters):
+        raise UserError(
+            "Every loss must depend on the shared parameters through `representation` alone, found a shared parameter "
+            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out "
+            '(in training: gramian="stored").'
+        )

@@ -1,0 +1,67 @@
+"""`GramianWeighting`: methods that weigh the tasks by the inner products of their gradients."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy
+import torch
+from torch import Tensor
+
+from go4align.arrays import Matrix, Vector
+from go4align.checks import option
+from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
+from go4align.weighting._engine.task_gradients import BatchedGradients, StoredGradients, TaskGradients
+
+GramianForm = Literal["stored", "layerwise"]
+"""Whether the tasks' gradients are kept for the Gramian, or those of one layer at a time."""
+
+
+class GramianWeighting(GradientWeighting):
+    r"""A method whose step is sum(w_m g_m), with weights from the Gramian G[i, j] = <g_i, g_j>. It writes `_solve`.
+
+    The Gramian is float64 on the host, whatever the gradients' dtype and device are.
+
+    Args:
+        n_tasks: number of tasks M.
+        heads: "weighted" or "sum", what the task heads get.
+        gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
+            memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass
+            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so;
+            the training loop gives it with "layerwise" alone.
+        max_norm: see `GradientWeighting`.
+        task_names: M names for error messages.
+    """
+
+    def __init__(
+        self,
+        n_tasks: int,
+        *,
+        heads: Heads,
+        gramian: GramianForm = "stored",
+        max_norm: float = 0.0,
+        task_names: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(n_tasks, heads=heads, max_norm=max_norm, task_names=task_names)
+        self.gramian = option("gramian", gramian, GramianForm)
+        self.uses_representation = gramian == "layerwise"
+
+    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+        gradients: TaskGradients
+        if self.uses_representation or representation:
+            gradients = BatchedGradients(losses, parameters, representation)
+        else:
+            gradients = StoredGradients(losses, parameters, self._scratch)
+        weights, sizes = self._weights(gradients)
+        return Decision(weights, sizes, lambda: gradients.combined(weights, sizes))
+
+    def _weights(self, gradients: TaskGradients) -> tuple[Tensor, list[float] | None]:
+        """Weights [M] float64, and the lengths of the gradients, if they are known."""
+        gramian = gradients.gramian()
+        self._check_finite(gramian.diagonal())
+        sizes: list[float] = numpy.sqrt(gramian.diagonal()).tolist()
+        return torch.from_numpy(self._solve(gramian)), sizes
+
+    @abstractmethod
+    def _solve(self, gramian: Matrix) -> Vector:
+        """Weights [M] from the Gramian [M, M], finite; a task's gradient may be zero."""

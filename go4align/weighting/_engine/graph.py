@@ -1,0 +1,66 @@
+"""Looking into autograd's graph: where each task's loss enters it, and which parameters it ends in."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeGuard
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+
+class Leaf(Protocol):
+    """A node that accumulates a leaf's gradient."""
+
+    variable: Tensor
+
+
+def task_roots(losses: Tensor) -> list[tuple[Tensor | GradientEdge, Tensor]]:
+    """Where to start each task's backward pass, and with which cotangent.
+
+    `torch.stack` of M scalars leads to M scalars: starting there spares every task the passes through the other tasks'
+    heads. Any other losses [M] are entered with the task's unit vector.
+    """
+    stack = losses.grad_fn
+    edges = stack.next_functions if stack is not None and stack.name() == "StackBackward0" else ()
+    if len(edges) == len(losses) and all(node is not None and not is_leaf(node) for node, _ in edges):
+        one = torch.ones((), dtype=losses.dtype, device=losses.device)
+        return [(GradientEdge(node, number), one) for node, number in edges if node is not None]
+    units = torch.eye(len(losses), dtype=losses.dtype, device=losses.device)
+    return [(losses, unit) for unit in units]
+
+
+def leaves(outputs: Iterable[Tensor], beyond: Sequence[Tensor] = ()) -> list[Tensor]:
+    """The parameters (and other leaves) that outputs depend on, not looking past the tensors `beyond`."""
+    outputs = list(outputs)
+    found = [tensor for tensor in outputs if tensor.grad_fn is None]
+    return found + leaves_of([tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None], beyond)
+
+
+def task_leaves(losses: Tensor) -> list[list[Tensor]]:
+    """The leaves that each task's loss depends on, which a graph tells after its backward pass, too."""
+    stack = losses.grad_fn
+    if stack is None or stack.name() != "StackBackward0":
+        return [leaves([losses])] * len(losses)
+    return [leaves_of([] if node is None else [node]) for node, _ in stack.next_functions]
+
+
+def leaves_of(roots: Iterable[Node], beyond: Sequence[Tensor] = ()) -> list[Tensor]:
+    """`leaves`, from nodes of the graph."""
+    found: list[Tensor] = []
+    seen = {tensor.grad_fn for tensor in beyond}
+    waiting = [node for node in dict.fromkeys(roots) if node not in seen]
+    seen.update(waiting)
+    while waiting:
+        node = waiting.pop()
+        if is_leaf(node):
+            found.append(node.variable)
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return found
+
+
+def is_leaf(node: object) -> TypeGuard[Leaf]:
+    """Whether the node accumulates a leaf's gradient."""
+    return hasattr(node, "variable")

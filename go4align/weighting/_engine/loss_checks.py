@@ -1,0 +1,171 @@
+"""What is asked of losses before a step is taken with them, and when the answer is told."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from go4align.checks import whole_number
+from go4align.errors import UserError
+from go4align.weighting._engine.grad_scaler import factor_of, is_scale
+
+UNCHANGED = "The weighting's state is unchanged"
+
+
+class LossChecks(nn.Module):
+    """The half of a `Weighting` that looks at the losses [M] and counts its steps.
+
+    Bad losses (not finite, or negative where the method needs positive ones) never change the state, nor do losses
+    whose weights or weighted gradients are not finite.
+    - Where losses are checked on the host (`checks_on_host`: on a CPU, and wherever gradients are compared) a bad one
+      is refused at once, and no `.grad` is touched.
+    - Elsewhere looking at them would stop the host at every step. A bad loss is noted on the device and counts as 1
+      for the recorded weights; the state, the number of steps included, is put back on the device; `.grad` holds no
+      step to take, which the record's `good` says there; and `end_epoch` raises the error. Only random numbers, which
+      the host draws, are used up by such a step.
+
+    Args:
+        n_tasks: number of tasks M, at least 1.
+        task_names: M names for error messages, default "task 0" ... "task M-1".
+    """
+
+    needs_positive_losses: bool = False
+    """Whether a negative loss is an error (zero is always accepted)."""
+    needs_gradients: bool = False
+    """Whether `shared_parameters` must be given."""
+    takes_scaled_losses: bool = False
+    """Whether losses times a factor give the step times that factor, which a GradScaler's `unscale_` then takes out."""
+
+    first_bad_step: Tensor
+    step: Tensor
+
+    def __init__(self, n_tasks: int, *, task_names: Iterable[str] | None = None) -> None:
+        super().__init__()
+        self.n_tasks = whole_number("n_tasks", n_tasks, 1)
+        self.task_names = tuple(f"task {m}" for m in range(n_tasks)) if task_names is None else tuple(task_names)
+        if len(self.task_names) != n_tasks:
+            raise UserError(f"`task_names` must have {n_tasks} entries (one per task), found {len(self.task_names)}.")
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("first_bad_step", torch.zeros(n_tasks, dtype=torch.int64))
+        self._device = self.first_bad_step.device
+        self._looked_for_scale = False
+        self._scaled = False
+
+    @property
+    def checks_on_host(self) -> bool:
+        """Whether the host looks at every step's losses, which costs nothing on a CPU; see the class."""
+        return self._device.type == "cpu"
+
+    def _checked(self, losses: Tensor, ahead: int = 1) -> tuple[Tensor, Tensor | None]:
+        """Return losses to take a step with, or raise `UserError`; and whether they are good, None if the host knows.
+
+        They are detached unless gradients are compared. `ahead` tells which step they belong to: 1 for the coming one,
+        0 for the one that was just made.
+        """
+        shape = losses.shape if isinstance(losses, Tensor) else None
+        if shape != (self.n_tasks,):
+            found = type(losses).__name__ if shape is None else tuple(shape)
+            raise UserError(
+                f"`losses` must have shape ({self.n_tasks},), one entry per task; found {found}. "
+                "Stack the tasks' scalar losses with torch.stack."
+            )
+        if not losses.is_floating_point():
+            raise UserError(f"`losses` must be floating point, found {losses.dtype}. Convert them with .float().")
+        if losses.device != self._device:
+            raise UserError(
+                f"`losses` are on {losses.device} but the weighting is on {self._device}. "
+                f"Move it once, before training: weighting.to('{losses.device}')."
+            )
+        if not self.checks_on_host:
+            return self._noted(losses.detach(), ahead)
+        self._check_values(losses.tolist(), ahead)
+        return losses if self.needs_gradients else losses.detach(), None
+
+    def _check_values(self, values: list[float], ahead: int) -> None:
+        # One infinite or NaN entry shows in the sum; a sum that merely overflows passes the loop.
+        if not math.isfinite(sum(values)) or (self.needs_positive_losses and min(values) < 0.0):
+            for task, value in enumerate(values):
+                if not math.isfinite(value) or (self.needs_positive_losses and value < 0.0):
+                    raise self._bad_loss(task, repr(value), int(self.step) + ahead)
+
+    def _noted(self, losses: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
+        good = losses.isfinite()
+        if self.needs_positive_losses:
+            good &= losses >= 0
+        self._note(~good, self.step + ahead)
+        return torch.where(good, losses, torch.ones_like(losses)), good.all()
+
+    def _note_gradient(self, bad: Tensor, parts: Tensor) -> None:
+        """Note on the device, if `bad`, the task with the largest part of sum(w L), by the negative of its step."""
+        tasks = torch.arange(self.n_tasks, device=parts.device)
+        self._note(bad & (tasks == parts.abs().argmax()), -self.step - 1)
+
+    def _note(self, bad: Tensor, step: Tensor) -> None:
+        first = bad & (self.first_bad_step == 0)
+        self.first_bad_step.copy_(torch.where(first, step, self.first_bad_step))
+
+    def _raise_noted(self) -> None:
+        steps: list[int] = self.first_bad_step.tolist()
+        if any(steps):
+            self.first_bad_step.zero_()
+            size, task = min((abs(step), task) for task, step in enumerate(steps) if step)
+            if steps[task] < 0:
+                raise self._bad_gradient(task, "the parameters' dtype", size)
+            raise self._bad_loss(task, "one that is not", size)
+
+    def _look_for_scale(self, losses: Tensor) -> None:
+        factor = None if self._looked_for_scale else factor_of(losses)
+        if factor is None:
+            return
+        self._scaled = is_scale(factor)
+        if self._scaled and not self.takes_scaled_losses:
+            raise UserError(
+                f"`losses` must not be scaled, found losses that a GradScaler multiplied by {float(factor):g}: this "
+                "method's weights depend on the losses' size, so that `unscale_` would not give its step. Call "
+                "backward with the losses as they are, without a scaler; train in bfloat16, which needs none."
+            )
+        self._looked_for_scale = True
+
+    def _check_weights(self, weights: Tensor) -> None:
+        values = weights.tolist()
+        if not math.isfinite(sum(values)):
+            for task, value in enumerate(values):
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"The weight of '{self.task_names[task]}' must be finite, found {value!r} at step "
+                        f"{int(self.step) + 1}. {UNCHANGED}: skip this batch, or bring that task's loss to the scale "
+                        "of the others."
+                    )
+
+    def _bad_gradient(self, task: int, dtype: object, step: int) -> UserError:
+        return UserError(
+            f"The gradient of the weighted losses must be finite in {dtype}, found one that is not at step "
+            f"{step}, of which that of '{self.task_names[task]}' is the largest part. `.grad` and "
+            "the weighting's state are unchanged: skip this batch, lower the learning rate, bring that task's loss to "
+            "the scale of the others, or train in bfloat16 or float32 if this is float16."
+        )
+
+    def _bad_loss(self, task: int, found: str, step: int) -> UserError:
+        sign = " and not negative" if self.needs_positive_losses else ""
+        return UserError(
+            f"The loss of '{self.task_names[task]}' must be finite{sign}, found {found} at step {step}. "
+            "The weighting's state is unchanged: skip this batch, lower the learning rate, or check that task's data."
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Follow the model to another device, but keep float64 (see the class)."""
+
+        def keep_dtype(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        super()._apply(keep_dtype, recurse)  # type: ignore[no-untyped-call]
+        self._device = self.first_bad_step.device
+        return self
+
+
+def detached() -> UserError:
+    """The error for losses that no gradient can flow from."""
+    return UserError("`losses` must be attached to the graph for a backward pass; found a detached tensor.")

@@ -1,0 +1,80 @@
+"""Taking a step back where it was bad, without asking the device whether it was, or where an error ended it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Undo:
+    """Copies of tensors before a step that changes them in place.
+
+    Args:
+        tensors: on one device.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._tensors = [tensor.detach() for tensor in tensors]
+        self._before = [tensor.clone() for tensor in self._tensors]
+
+    def unless(self, good: Tensor) -> None:
+        """Give every tensor its earlier content, bit for bit, unless `good`, a bool scalar there; nothing waits."""
+        for tensor, before in zip(self._tensors, self._before, strict=True):
+            torch.where(good, tensor, before, out=tensor)
+
+    def all(self) -> None:
+        """Give every tensor its earlier content, bit for bit."""
+        for tensor, before in zip(self._tensors, self._before, strict=True):
+            tensor.copy_(before)
+
+
+class Unchanged:
+    """A context that an error leaves with the module's state as it was: buffers, and what draws random numbers.
+
+    Args:
+        module: whose buffers change in place, and whose other state is its extra state (`nn.Module.get_extra_state`).
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        modules = list(module.modules())
+        self._undo = Undo(buffer for part in modules for buffer in part._buffers.values() if buffer is not None)
+        self._drawing = [(part, part.get_extra_state()) for part in modules if _has_more(part)]
+
+    def __enter__(self) -> None:
+        """Nothing: the copies are made before."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None:
+            self._undo.all()
+            for part, state in self._drawing:
+                part.set_extra_state(state)
+
+
+class UnchangedGradients:
+    """A context that an error leaves with `.grad` of every tensor as it was.
+
+    Args:
+        tensors: leaves of the graph. A `.grad` that is there is copied; usually none is.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._before = [(tensor, tensor.grad) for tensor in tensors]
+        self._undo = Undo(grad for _, grad in self._before if grad is not None)
+
+    def __enter__(self) -> None:
+        """Nothing: the copies are made before."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None:
+            self.put_back()
+
+    def put_back(self) -> None:
+        """Give every tensor the `.grad` that it had."""
+        self._undo.all()
+        for tensor, grad in self._before:
+            tensor.grad = grad
+
+
+def _has_more(module: nn.Module) -> bool:
+    return type(module).get_extra_state is not nn.Module.get_extra_state

@@ -1,0 +1,115 @@
+"""The risk-guided indicator of GO4Align: scale times smoothness (Shen et al., NeurIPS 2024, Eq. 5-7)."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy
+import torch
+from torch import Tensor
+
+from go4align.arrays import Array, like, namespace, to_array, to_tensor
+from go4align.checks import flag, option, real_number
+from go4align.grouping import Grouping, Groups
+from go4align.weighting._engine.base import Shared
+from go4align.weighting._engine.loss_weighting import LossWeighting
+
+Scale = Literal["sum", "mean", "none"]
+LARGEST = 1e147
+"""Upper limit of the scale in float64: squares of the indicator, which clustering needs, stay finite."""
+
+
+class RiskGuided(LossWeighting):
+    r"""The risk-guided indicator gamma = p * q of GO4Align (Shen et al., NeurIPS 2024), kept as log gamma.
+
+    - scale (Eq. 5): p = sum(L) / L, so that a task with a small loss is not drowned by one with a large loss;
+    - smoothness (Eq. 6): q_t = normalise(q_{t-1} * exp(-beta * L_t)), q_0 = 1/M; the current loss enters first;
+    - indicator (Eq. 7): gamma = p * q.
+
+    log q is kept instead of q: a product of exponentials underflows within a few hundred steps where losses differ by
+    orders of magnitude, whereas log q is renormalised at every step and neither underflows nor drifts.
+
+    A loss of zero has no scale of its own and takes that of the smallest other loss of the step (1 if all are zero), so
+    its weight is finite. Zero here means too small for 1 / L in the losses' dtype: below its smallest normal number, or
+    below 4 / (its largest number) of the sum (float32: 1.2e-38 both).
+
+    Args:
+        n_tasks: number of tasks M.
+        beta: temperature of the smoothness, at least 0. Default 1e-4, the official code's `robust_step_size`.
+        scale: "sum" (default) is what the official code computes and the published numbers were made with; equal losses
+            then give gamma = 1. "mean" is Eq. 5 as printed, 1/M of that. "none" leaves the scale out (an ablation) and
+            gives gamma = M * q.
+        smooth: False leaves the smoothness out (an ablation): q stays 1/M.
+        task_names: M names for error messages.
+    """
+
+    needs_positive_losses = True
+
+    log_q: Tensor
+
+    def __init__(
+        self,
+        n_tasks: int,
+        beta: float = 1e-4,
+        *,
+        scale: Scale = "sum",
+        smooth: bool = True,
+        task_names: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(n_tasks, task_names=task_names)
+        log_m = math.log(n_tasks)
+        self.beta = real_number("beta", beta)
+        self.scale = option("scale", scale, Scale)
+        self.smooth = flag("smooth", smooth)
+        self.takes_scaled_losses = not self.smooth or self.beta == 0.0
+        self._offset = {"sum": 0.0, "mean": -log_m, "none": log_m}[scale]
+        self.register_buffer("log_q", torch.full((n_tasks,), -log_m, dtype=torch.float64))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        """Take a step with losses [M] as `weigh` does; returns gamma [M] float64, exact in the losses' dtype."""
+        return self.weigh(losses).weights.double()
+
+    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared) -> Groups:
+        """As `Weighting.grouped_by`, of log gamma."""
+        return grouping.group_log(self._log_gamma(losses))
+
+    def _weigh(self, losses: Tensor) -> Tensor:
+        return to_tensor(self._log_gamma(losses)).exp()
+
+    def _log_gamma(self, losses: Tensor) -> Any:
+        return self.log_gamma(to_array(losses, self.checks_on_host), losses.dtype)
+
+    def log_gamma(self, losses: Array, dtype: torch.dtype = torch.float64) -> Array:
+        """Update q with this step's losses and return log gamma, which no accumulated loss makes underflow.
+
+        Args:
+            losses: [M], an array (`go4align.arrays`), finite and not negative.
+            dtype: the dtype of which gamma must be a finite number.
+        """
+        log_q = like(self.log_q, losses)
+        if self.smooth:
+            logits = log_q - self.beta * losses
+            log_q[:] = logits - log_sum_exp(logits)
+        log_gamma: Array = log_q + self._offset
+        if self.scale != "none":
+            log_gamma = log_q + log_scale(losses, torch.finfo(dtype)) + self._offset
+        return log_gamma
+
+
+def log_sum_exp(logits: Array) -> Array:
+    """log(sum(exp(logits))) without overflow."""
+    total: Array = logits.logsumexp(0) if isinstance(logits, Tensor) else numpy.logaddexp.reduce(logits)
+    return total
+
+
+def log_scale(losses: Array, limits: torch.finfo) -> Array:
+    """log(sum(L) / L), [M]; losses that count as zero take the smallest other loss, or 1 where all are zero."""
+    xp = namespace(losses)
+    total = losses.sum()
+    floor = total * (4.0 / min(limits.max, LARGEST)) + limits.tiny
+    if xp is torch or losses.min() <= floor:  # a GPU takes this branch always, as looking would stop the host
+        smallest = xp.where(losses <= floor, math.inf, losses).min()
+        losses = xp.where(losses <= floor, xp.where(smallest < math.inf, smallest, 1.0), losses)
+        total = losses.sum()
+    scale: Array = xp.log(total) - xp.log(losses)
+    return scale

@@ -1,0 +1,40 @@
+"""The `study` command: the terminal, nothing else prints."""
+
+import sys
+from io import TextIOWrapper
+
+from go4align.errors import UserError
+from study.cli import clusters
+from study.cli.console import complain
+from study.cli.output import code_of, guarded_output
+from study.cli.studies import app
+
+__all__ = ["app", "main"]
+
+app.command()(clusters.launch)
+app.command()(clusters.attach)
+app.command()(clusters.down)
+app.add_typer(clusters.app, name="cluster")
+
+
+def main() -> None:
+    """Console entry point: a user's mistake is one line on stderr and exit code 2."""
+    output = guarded_output()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
+    sys.exit(code_of(output, _run()))
+
+
+def _run() -> int:
+    """The exit code of the command."""
+    try:
+        app()
+    except UserError as error:
+        complain(f"study: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as ended:  # as the library of the command line ends every command
+        return ended.code if isinstance(ended.code, int) else bool(ended.code)
+    return 0

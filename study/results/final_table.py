@@ -1,0 +1,195 @@
+"""Final runs: each method's defaults and tuned configuration x seeds, to one table and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from go4align.benchmarks.base import Benchmark
+from go4align.metrics import mean_ranks
+from study.spec.configuration import BestFile, Configuration, Reference
+from study.spec.sections import digest
+from study.trials.records import Origin
+from study.trials.scores import Metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration that goes into the final table: one method's defaults, or what tuning found."""
+
+    method: str
+    origin: Origin
+    configuration: Configuration
+
+    @property
+    def key(self) -> tuple[str, Origin]:
+        return self.method, self.origin
+
+
+@dataclass(frozen=True)
+class FinalRow:
+    """One candidate over its seeds, on the test split.
+
+    Attributes:
+        candidate: what was run.
+        seeds: how many runs finished.
+        delta_m, delta_m_se: mean and standard error over seeds, percent; lower is better. The error is None for one
+            seed.
+        median_change: median over metrics of the relative change (mean over seeds), percent.
+        mean_rank: over the metrics, among the rows of the same origin.
+        changes: relative change per `task/metric` (mean over seeds), percent.
+        epoch_s: mean seconds an epoch.
+        peak_device_mib: the most memory on a GPU of any of the runs, MiB; None where none had one.
+    """
+
+    candidate: Candidate
+    seeds: int
+    delta_m: float
+    delta_m_se: float | None
+    median_change: float
+    mean_rank: float
+    changes: Metrics
+    epoch_s: float
+    peak_device_mib: float | None = None
+
+
+@dataclass(frozen=True)
+class FinalTable:
+    """The rows, best tuned Delta m first, what Delta m is relative to, and the runs that gave nothing.
+
+    Attributes:
+        study: its name.
+        reference: "measured" or "published".
+        rows: one per candidate.
+        families: task names by family of tasks.
+        failed: id and reason of runs that failed.
+    """
+
+    study: str
+    reference: str
+    rows: tuple[FinalRow, ...]
+    families: Mapping[str, Sequence[str]]
+    failed: tuple[str, ...] = ()
+
+    @property
+    def on_device(self) -> bool:
+        """Whether any run's memory on a GPU was measured: tables have a column for it then."""
+        return any(row.peak_device_mib is not None for row in self.rows)
+
+
+def candidates(best: BestFile, defaults: Mapping[str, Configuration]) -> list[Candidate]:
+    """For every method of `best`, its defaults (where known) and its tuned configuration."""
+    chosen = []
+    for tuned in best.configurations:
+        method = tuned.method.key
+        if method in defaults:
+            chosen.append(Candidate(method, "default", defaults[method]))
+        plain = Configuration(benchmark=tuned.benchmark, method=tuned.method, training=tuned.training)
+        chosen.append(Candidate(method, "tuned", plain))
+    return chosen
+
+
+def final_id(candidate: Candidate, seed: int, reference: Reference) -> str:
+    """Named by configuration, reference and seed, so that a run that is there already is found and not repeated."""
+    decides = {"configuration": candidate.configuration.key, "reference": reference.model_dump(mode="json")}
+    return f"final-{candidate.method}-{digest(decides)[:6]}-s{seed}"
+
+
+def final_table(
+    study: str,
+    benchmark: Benchmark,
+    chosen: Sequence[Candidate],
+    seeds: Sequence[int],
+    reference: Reference,
+    *,
+    trials: pd.DataFrame,
+    metrics: pd.DataFrame,
+) -> FinalTable:
+    """Aggregate final runs over seeds.
+
+    Args:
+        study: its name.
+        benchmark: says which metrics there are, and which way is better.
+        chosen: the candidates; one without a finished run has no row.
+        seeds, reference: which runs of theirs count.
+        trials, metrics: frames of the study, see `study.results.StoredStudy`.
+    """
+    ids = {c.key: [final_id(c, seed, reference) for seed in seeds] for c in chosen}
+    ended = trials.set_index("trial")
+    finished = ended[ended["status"] == "finished"]
+    tested = metrics[(metrics["split"] == "test") & metrics["trial"].isin(finished.index)]
+    named = tested.assign(key=(tested["task"] + "/" + tested["metric"]).str.removeprefix("/"))
+    by_trial = partial(named.pivot, index="trial", columns="key")
+    values, changes = by_trial(values="value"), by_trial(values="change")
+    runs = {key: [trial for trial in wanted if trial in finished.index] for key, wanted in ids.items()}
+    ranks: dict[tuple[str, Origin], float] = {}
+    for origin in ("default", "tuned"):
+        of_origin = {key: values.loc[found] for key, found in runs.items() if key[1] == origin and found}
+        ranks |= _ranks(benchmark, of_origin)
+    rows = [
+        _row(benchmark, c, values.loc[found], changes.loc[found], finished.loc[found], ranks[c.key])
+        for c in chosen
+        if (found := runs[c.key])
+    ]
+    tuned = {row.candidate.method: row.delta_m for row in rows if row.candidate.origin == "tuned"}
+    rows.sort(key=lambda row: (tuned.get(row.candidate.method, float("inf")), row.candidate.origin))
+    wanted = set().union(*ids.values())
+    failed = ended[(ended["status"] == "failed") & ended.index.isin(wanted)]["reason"]
+    reasons = tuple(f"{trial}: {reason}" for trial, reason in failed.items())
+    return FinalTable(study, reference.source, tuple(rows), benchmark.families(), reasons)
+
+
+def _row(
+    benchmark: Benchmark,
+    candidate: Candidate,
+    values: pd.DataFrame,
+    changes: pd.DataFrame,
+    trials: pd.DataFrame,
+    mean_rank: float,
+) -> FinalRow:
+    """`values` and `changes` have a line per run, and a column per `task/metric`; `trials` has the runs themselves."""
+    deltas = values["delta_m"].tolist()
+    mean_changes = {key: statistics.fmean(changes[key]) for key in benchmark.metrics()}
+    return FinalRow(
+        candidate,
+        seeds=len(deltas),
+        delta_m=statistics.fmean(deltas),
+        delta_m_se=statistics.stdev(deltas) / len(deltas) ** 0.5 if len(deltas) > 1 else None,
+        median_change=statistics.median(mean_changes.values()),
+        mean_rank=mean_rank,
+        changes=mean_changes,
+        epoch_s=statistics.fmean(trials["epoch_s"]),
+        peak_device_mib=max(trials["peak_device_mib"].dropna(), default=None),
+    )
+
+
+def _ranks(benchmark: Benchmark, runs: Mapping[tuple[str, Origin], pd.DataFrame]) -> dict[tuple[str, Origin], float]:
+    """Mean ranks among candidates of one origin, from their metrics' means over runs."""
+    directions = {key: metric.higher_is_better for key, metric in benchmark.metrics().items()}
+    means = {method: {key: statistics.fmean(values[key]) for key in directions} for (method, _), values in runs.items()}
+    ranks = mean_ranks(means, directions)
+    return {key: ranks[key[0]] for key in runs}
+
+
+def main_csv(final: FinalTable) -> str:
+    """The final table as CSV, a line per method and origin, for the study's parent run."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    tasks = list(final.rows[0].changes) if final.rows else []
+    columns = ["method", "origin", "delta_m", "delta_m_se", "median_change", "mean_rank", "epoch_s"]
+    columns += [*(["peak_device_mib"] if final.on_device else []), "seeds"]
+    writer.writerow([*columns, "configuration", *(f"{task}_change" for task in tasks)])
+    for row in final.rows:
+        numbers = [row.delta_m, row.delta_m_se, row.median_change, row.mean_rank, row.epoch_s]
+        numbers += [*([row.peak_device_mib] if final.on_device else []), row.seeds]
+        configuration = row.candidate.configuration.model_dump_json()
+        writer.writerow([*row.candidate.key, *numbers, configuration, *(row.changes[task] for task in tasks)])
+    return out.getvalue()

@@ -1,0 +1,197 @@
+"""What a study and a frozen configuration say: their sections, validated before anything starts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
+from inspect import Parameter
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark
+from go4align.errors import UserError, unknown_name
+from go4align.training import TrainingOptions, check_watched
+from go4align.weighting.registry import build_weighting, hyperparameters
+from study.spec.sections import Kept, Name, Section, digest
+
+_LARGEST_SEED = 2**63 - 1
+
+
+def _training(found: Any, info: ValidationInfo) -> TrainingOptions:
+    """Training options check themselves, as strictly as a section; what they leave out is the benchmark's protocol."""
+    if isinstance(found, TrainingOptions):
+        return found
+    if not isinstance(found, dict):
+        raise UserError(f"must hold keys and values, found {found!r}.")
+    known = {field.name: field.default is MISSING for field in fields(TrainingOptions)}
+    for key in found:
+        if key not in known:
+            raise unknown_name("key", key, known)
+    for key, required in known.items():
+        if required and key not in found:
+            raise UserError(f"`{key}` is required, found none.")
+    benchmark = info.data.get("benchmark")  # None where that section is at fault, which is told beside this
+    protocol = vars(benchmark_class(benchmark.name).protocol) if benchmark else {}
+    return TrainingOptions(**{**protocol, **found})
+
+
+Training = Annotated[TrainingOptions, BeforeValidator(_training)]
+"""Stands after `benchmark` in a section."""
+
+
+class Named(BaseModel):
+    """A registered thing and its options, written flat: `{name: go4align, n_groups: 5}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that were given."""
+        return dict(self.model_extra or {})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options: those given, and the others at their defaults."""
+        chosen = {**self._known_options(), **self.options}
+        return {key: value for key, value in chosen.items() if value is not Parameter.empty}
+
+    @property
+    def written_out(self) -> dict[str, Any]:
+        """Name and settings: alike for sections that mean the same, whatever they leave to the defaults."""
+        return {"name": self.name, **self.settings}
+
+    @abstractmethod
+    def _known_options(self) -> Mapping[str, Any]:
+        """The registered thing's options and their defaults; `Parameter.empty` for those without one."""
+
+
+class BenchmarkSection(Named):
+    """A benchmark and its options."""
+
+    @model_validator(mode="after")
+    def _check(self) -> BenchmarkSection:
+        known = self._known_options()
+        for option in self.options:
+            if option not in known:
+                raise unknown_name(f"option of the benchmark '{self.name}'", option, known)
+        return self
+
+    def _known_options(self) -> Mapping[str, Any]:
+        return benchmark_options(self.name)
+
+
+class MethodSection(Named):
+    """A weighting method and its hyperparameters; unnamed ones keep their defaults.
+
+    Attributes:
+        label: what a study calls this variant of the method; None where it goes by the method's own name.
+    """
+
+    label: Name | None = None
+
+    @property
+    def key(self) -> str:
+        """What the study calls it."""
+        return self.label or self.name
+
+    @model_validator(mode="after")
+    def _check(self) -> MethodSection:
+        known = self._known_options()
+        for option in self.options:
+            if option not in known:
+                raise unknown_name(f"hyperparameter of '{self.name}'", option, known)
+        return self
+
+    def _known_options(self) -> Mapping[str, Any]:
+        return hyperparameters(self.name)
+
+    def check(self, n_tasks: int) -> None:
+        """Build the weighting once, so that a wrong hyperparameter shows before anything starts."""
+        build_weighting(self.name, n_tasks=n_tasks, **self.options)
+
+
+class Configuration(Kept):
+    """All that decides a run but its seed: what `study best` writes and `study train` and `study final` read."""
+
+    benchmark: BenchmarkSection
+    method: MethodSection
+    training: Training
+
+    @property
+    def key(self) -> str:
+        """Its identity: a hash of all that decides a run but its seed, defaults filled in.
+
+        Writing out a default changes nothing, nor does the label under which a study lists the method.
+        """
+        return digest(
+            {
+                "benchmark": self.benchmark.written_out,
+                "method": self.method.written_out,
+                "training": asdict(self.training),
+            }
+        )
+
+    def check(self) -> None:
+        """Build the benchmark and the weighting once, so that a wrong option shows before anything starts."""
+        benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
+        check_watched(self.training.selection_rule.metric, benchmark)
+        self.method.check(benchmark.n_tasks)
+
+
+class Reference(Section):
+    """Single-task metrics by `task/metric` that Delta m is relative to, and where they come from.
+
+    Attributes:
+        source: "measured" under the same budget, or "published" (then both splits hold the published test values).
+        val, test: metrics per split.
+    """
+
+    source: Literal["measured", "published"]
+    val: dict[str, float]
+    test: dict[str, float]
+
+    @property
+    def splits(self) -> dict[str, dict[str, float]]:
+        return {"val": self.val, "test": self.test}
+
+
+class BestFile(Section):
+    """The file of `study best --out`: configurations, the best one first, with where they come from."""
+
+    study: Name
+    reference: Reference
+    configurations: Annotated[list[BestConfiguration], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> BestFile:
+        names = [c.method.key for c in self.configurations]
+        if len(set(names)) < len(names):
+            raise UserError(f"`configurations` must hold each method once, found {', '.join(names)}.")
+        return self
+
+    def check(self) -> None:
+        """Build everything once, and compare the reference's metrics with the benchmark's."""
+        for configuration in self.configurations:
+            configuration.check()
+            section = configuration.benchmark
+            known = set(build_benchmark(section.name, **section.options).metrics())
+            for split, table in self.reference.splits.items():
+                wrong = sorted(known ^ set(table)) or [key for key, value in table.items() if value == 0]
+                if wrong:
+                    raise UserError(
+                        f"`reference.{split}` must hold a number other than zero for each of the benchmark's metrics, "
+                        f"found a difference at '{wrong[0]}'. Write the file again with `study best`."
+                    )
+
+
+class BestConfiguration(Configuration):
+    """A configuration with the trial, its seed and the score that chose it: the selection rule's value on validation,
+    lower is better (the lowest Delta m of an epoch, unless `training.selection` says otherwise)."""
+
+    trial: str
+    score: float
+    seed: Annotated[int, Field(ge=0, le=_LARGEST_SEED)] = 0

@@ -1,0 +1,163 @@
+"""A whole study as its file says it, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from go4align.benchmarks.base import Benchmark
+from go4align.benchmarks.registry import build_benchmark
+from go4align.errors import UserError, unknown_name
+from go4align.training import check_watched
+from go4align.weighting.registry import available_methods
+from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
+from study.spec.sections import Kept, Name, Section
+
+_FINEST = 0.0001
+"""The smallest share of a CPU or GPU that Ray hands out."""
+
+
+class Budget(Section):
+    """When the search ends: no new trial starts once a limit is reached; running ones finish.
+
+    Attributes:
+        trials: trials per method, the defaults among them.
+        max_trials: trials in all; methods take turns, so each gets its share.
+        epochs: epochs in all.
+        hours: wall-clock hours of the study's sessions up to the end of its search.
+        gpu_hours: GPU-hours of the search (GPUs per trial x hours).
+    """
+
+    trials: int = Field(ge=1)
+    max_trials: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+
+
+class Scheduler(Section):
+    """`asha` stops the weaker trials of a method early (never one method's for another's); `fifo` stops none."""
+
+    name: Literal["asha", "fifo"] = "asha"
+    grace_epochs: int = Field(default=1, ge=1)
+    reduction_factor: int = Field(default=3, ge=2)
+
+
+class Resources(Section):
+    """What one trial takes; half a GPU means two trials on one."""
+
+    cpus: float = Field(default=1.0, ge=_FINEST)
+    gpus: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _of_a_node(self) -> Resources:
+        """Ray would fail, or wait for ever, once the study has begun."""
+        if 0 < self.gpus < _FINEST or (self.gpus > 1 and not self.gpus.is_integer()):
+            raise UserError(
+                f"`gpus` must be 0, a share of at least {_FINEST} of one GPU, or a whole number of them, "
+                f"found {self.gpus}."
+            )
+        return self
+
+
+Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
+
+
+class Seeds(Section):
+    """Search, reference and final runs never share a seed."""
+
+    search: Seed = 0
+    reference: Seed = 1
+    final: Annotated[list[Seed], Field(min_length=1)] = Field(default=[101, 102, 103])
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Seeds:
+        seeds = [self.search, self.reference, *self.final]
+        if len(set(seeds)) < len(seeds):
+            raise UserError(
+                f"Seeds must differ between search, reference and final runs, found {seeds}. Change the repeated one."
+            )
+        return self
+
+
+class StudyFile(Kept):
+    """A whole study; see study/presets for commented examples."""
+
+    name: Name
+    benchmark: BenchmarkSection
+    training: Training
+    methods: Annotated[list[str], Field(min_length=1)]
+    variants: dict[Name, MethodSection] = Field(default={})
+    search_space: str
+    budget: Budget
+    scheduler: Scheduler = Scheduler()
+    resources: Resources = Resources()
+    reference: Literal["measured", "published"] = "measured"
+    seeds: Seeds = Seeds()
+    tracking_uri: str | None = None
+
+    @model_validator(mode="after")
+    def _known_methods(self) -> StudyFile:
+        for variant in self.variants:
+            if variant in available_methods():
+                raise UserError(f"`variants` must not use a method's name, found '{variant}'. Give it another.")
+        for method in self.methods:
+            if method not in self.variants and method not in available_methods():
+                raise unknown_name("method", method, [*available_methods(), *self.variants])
+        if len(set(self.methods)) < len(self.methods):
+            raise UserError(f"`methods` must name each method once, found {', '.join(self.methods)}.")
+        return self
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> StudyFile:
+        if self.scheduler.name == "asha" and self.scheduler.grace_epochs > self.training.epochs:
+            raise UserError(
+                f"`scheduler.grace_epochs` must be at most `training.epochs` = {self.training.epochs}, "
+                f"found {self.scheduler.grace_epochs}."
+            )
+        if self.budget.gpu_hours is not None and self.resources.gpus == 0:
+            raise UserError("`budget.gpu_hours` needs GPUs: set `resources.gpus` above 0, or remove it.")
+        return self
+
+    @property
+    def written_out(self) -> dict[str, Any]:
+        """As JSON values, the defaults of benchmark and variants filled in: what two files differ in that mean
+        different things."""
+        values = self.model_dump(mode="json")
+        values["benchmark"] = self.benchmark.written_out
+        values["variants"] = {name: variant.written_out for name, variant in self.variants.items()}
+        return values
+
+    def build_benchmark(self) -> Benchmark:
+        """The benchmark, which holds what the study asks of it.
+
+        Raises:
+            UserError: an option that the benchmark refuses, or no published numbers where they are the reference.
+        """
+        benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
+        check_watched(self.training.selection_rule.metric, benchmark)
+        if self.reference == "published" and not benchmark.published_stl():
+            raise UserError(
+                f"The benchmark '{self.benchmark.name}' has no published STL numbers. Set `reference: measured`."
+            )
+        return benchmark
+
+    def method(self, name: str) -> MethodSection:
+        """A registered method with its defaults, or a variant with what it fixes."""
+        if name in self.variants:
+            return self.variants[name].model_copy(update={"label": name})
+        return MethodSection(name=name)
+
+    def configuration(self, method: str, hyperparameters: dict[str, Any] | None = None) -> Configuration:
+        """The configuration of a method: its defaults and the study's training options, but for what
+        `hyperparameters` says (`lr` is a training option, all else the method's)."""
+        fixed = self.method(method)
+        chosen = dict(hyperparameters or {})
+        lr = chosen.pop("lr", self.training.lr)
+        return Configuration(
+            benchmark=self.benchmark,
+            method=MethodSection(name=fixed.name, label=fixed.label, **{**fixed.options, **chosen}),
+            training=replace(self.training, lr=lr),
+        )

@@ -4,12 +4,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+import psutil
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 _OVERDUE_S = 4.0
 """How long what was interrupted may take to end by itself: Ray without its cluster waits for minutes."""
 
@@ -18,6 +18,7 @@ _OVERDUE_S = 4.0
 def interruptible(notify: Callable[[str], None], overdue: Callable[[], None]) -> Iterator[threading.Timer]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into a `KeyboardInterrupt`; a second one ends the process at once.
 
+    Its children end with it: Ray's would otherwise look for one another first, which has taken minutes.
     Whatever is not the main thread of a program, which alone hears signals, is left as it is.
 
     Args:
@@ -33,10 +34,15 @@ def interruptible(notify: Callable[[str], None], overdue: Callable[[], None]) ->
         yield timer
         return
     came = False
+    children: list[psutil.Process] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal came
+        children.extend(psutil.Process().children(recursive=True))
         if came:
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         came = True

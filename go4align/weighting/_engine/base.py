@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from go4align.models.base import Representation
 from go4align.weighting._engine.apply import NotFinite, accumulate, accumulate_on_device
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.loss_checks import LossChecks, detached
-from go4align.weighting._engine.undo import Unchanged, Undo
+from go4align.weighting._engine.undo import State, Unchanged, Undo
 
 ONE = torch.ones((), dtype=torch.int64, device="cpu")
 """Added to a count in half the time of a plain 1, on any device."""
@@ -149,7 +150,7 @@ class Weighting(LossChecks, ABC):
                 raise UserError("`after_step` needs a `backward` before it, found none.")
             self._learn_after(losses)
         elif self._latest_good is not None:
-            undo = Undo(self.buffers())
+            undo = Undo(self._state.buffers())
             self._learn_after(losses)
             undo.unless(good & self._latest_good)
 
@@ -166,6 +167,10 @@ class Weighting(LossChecks, ABC):
         """Optimiser groups of the learnable parameters, each with its own `lr`; empty for most methods."""
         return []
 
+    @cached_property
+    def _state(self) -> State:
+        return State(self)
+
     @abstractmethod
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         """Take one step of the state; checked losses [M] come attached to the graph where gradients are compared.
@@ -181,7 +186,7 @@ class Weighting(LossChecks, ABC):
         """`backward`: the gradient of sum(weights * losses), the weights held fixed."""
         checked, good = self._checked(losses)
         if good is None:
-            with Unchanged(self):
+            with Unchanged(self._state):
                 record = self._recorded(checked, shared)
                 self._accumulate(losses, record.weights)
         else:
@@ -202,7 +207,7 @@ class Weighting(LossChecks, ABC):
         checked, good = self._checked(losses)
         if good is not None:
             return self._taken_on_device(checked, good, shared, None)
-        with Unchanged(self):
+        with Unchanged(self._state):
             return self._recorded(checked, shared)
 
     def _recorded(self, checked: Tensor, shared: Shared) -> StepRecord:
@@ -215,7 +220,7 @@ class Weighting(LossChecks, ABC):
 
     def _taken_on_device(self, checked: Tensor, good: Tensor, shared: Shared, losses: Tensor | None) -> StepRecord:
         """A step where nothing waits for values; the losses' gradients are taken if they are given."""
-        undo = Undo(self.buffers())
+        undo = Undo(self._state.buffers())
         record = self._record(checked, shared)
         self.step.add_(ONE)
         weights = record.weights.to(checked.dtype)

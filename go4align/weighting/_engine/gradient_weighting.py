@@ -73,7 +73,7 @@ class GradientWeighting(Weighting):
 
     def _weigh_shared(self, losses: Tensor, shared: Shared) -> StepRecord:
         self._checked(losses)
-        with Unchanged(self):
+        with Unchanged(self._state):
             decision = self._decide_checked(losses, _trainable(shared))
             self._check_weights(decision.weights)
         self.step.add_(ONE)
@@ -84,7 +84,7 @@ class GradientWeighting(Weighting):
         self._checked(losses)
         shared = _trainable(shared)
         others = _others(losses, shared.parameters)
-        with Unchanged(self), UnchangedGradients(others):
+        with Unchanged(self._state), UnchangedGradients(others):
             decision = self._decide_checked(losses, shared)
             self._check_weights(decision.weights)
             step, factor = self._clipped(decision.combined())

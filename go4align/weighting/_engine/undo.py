@@ -15,7 +15,7 @@ class Undo:
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._tensors = [tensor.detach() for tensor in tensors]
+        self._tensors = [tensor.detach() if tensor.requires_grad else tensor for tensor in tensors]
         self._before = [tensor.clone() for tensor in self._tensors]
 
     def unless(self, good: Tensor) -> None:
@@ -29,17 +29,29 @@ class Undo:
             tensor.copy_(before)
 
 
-class Unchanged:
-    """A context that an error leaves with the module's state as it was: buffers, and what draws random numbers.
+class State:
+    """The state of a module whose parts stay: buffers, and what draws random numbers. Finding the parts takes time.
 
     Args:
         module: whose buffers change in place, and whose other state is its extra state (`nn.Module.get_extra_state`).
     """
 
     def __init__(self, module: nn.Module) -> None:
-        modules = list(module.modules())
-        self._undo = Undo(buffer for part in modules for buffer in part._buffers.values() if buffer is not None)
-        self._drawing = [(part, part.get_extra_state()) for part in modules if _has_more(part)]
+        parts = list(module.modules())
+        self._buffers = [part._buffers for part in parts]  # another device puts other tensors in
+        self.drawing = [part for part in parts if type(part).get_extra_state is not nn.Module.get_extra_state]
+
+    def buffers(self) -> list[Tensor]:
+        """Tensors that change in place."""
+        return [buffer for buffers in self._buffers for buffer in buffers.values() if buffer is not None]
+
+
+class Unchanged:
+    """A context that an error leaves with a module's state as it was."""
+
+    def __init__(self, state: State) -> None:
+        self._undo = Undo(state.buffers())
+        self._drawing = [(part, part.get_extra_state()) for part in state.drawing]
 
     def __enter__(self) -> None:
         """Nothing: the copies are made before."""
@@ -74,7 +86,3 @@ class UnchangedGradients:
         self._undo.all()
         for tensor, grad in self._before:
             tensor.grad = grad
-
-
-def _has_more(module: nn.Module) -> bool:
-    return type(module).get_extra_state is not nn.Module.get_extra_state

@@ -31,7 +31,7 @@ def holds(weights: Sequence[float], dtype: torch.dtype, sizes: Sequence[float] |
     lengths = [abs(weight) for weight in weights]
     if max(lengths) > limits.max:
         return False
-    if all(length >= limits.tiny or length == 0.0 for length in lengths):
+    if min(filter(None, lengths), default=limits.tiny) >= limits.tiny:
         return True
     if sizes is None:
         return False

@@ -29,7 +29,7 @@ def test_a_study_stopped_by_every_signal_in_turn_ends_with_the_trials_of_an_undi
         assert process.poll() is None, f"ended before {stop.__name__}: {sandbox.output}"
         stop(sandbox, process)
         assert "Traceback" not in sandbox.output
-        wait_for(lambda: not sandbox.orphans(), 20)
+        wait_for(lambda: not sandbox.orphans(), 10)
         process = sandbox.start("resume", "drill")
     assert process.wait(240) == 0, sandbox.output
     assert audit(sandbox, SEARCHED) == undisturbed

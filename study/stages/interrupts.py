@@ -41,7 +41,7 @@ def interruptible(notify: Callable[[str], None], overdue: Callable[[], None]) ->
         children.extend(psutil.Process().children(recursive=True))
         if came:
             for child in children:
-                with suppress(psutil.NoSuchProcess):
+                with suppress(psutil.Error):
                     child.kill()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -35,10 +35,12 @@ class Prepared:
     Attributes:
         folder: where it is.
         digest: of the names and contents of all arrays: what the data are, wherever they lie.
+        source: what they were made from, for people; "" where that goes without saying.
     """
 
     folder: Path
     digest: str
+    source: str = ""
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -46,7 +48,9 @@ class Prepared:
         return {path.stem: np.load(path, mmap_mode="r") for path in sorted(self.folder.glob("*.npy"))}
 
 
-def open_prepared(folder: Path, build: Build, *, version: int, data_set: str) -> Prepared:
+def open_prepared(
+    folder: Path, build: Build, *, version: int, data_set: str, source: str = "", again: bool = False
+) -> Prepared:
     """The prepared data in `folder`, built first where they are absent or damaged; safe to call concurrently.
 
     Args:
@@ -54,21 +58,32 @@ def open_prepared(folder: Path, build: Build, *, version: int, data_set: str) ->
         build: makes the arrays.
         version: of what `build` makes; raise it when arrays or their meaning change, and older folders are rebuilt.
         data_set: its name in messages.
+        source: what `build` reads, for people.
+        again: build them although they are there. Until the new ones are whole, the earlier ones stay.
 
     Raises:
         UserError: the folder's parent cannot be made or written to.
     """
-    if (digest := _digest_of_whole(folder, version)) is None:
-        with lock(_writable(folder.parent, data_set) / f"{folder.name}.lock"):
-            digest = _digest_of_whole(folder, version)  # another process may have built it while this one waited
-            if digest is None:
-                digest = _build(folder, build, version)
-    return Prepared(folder, digest)
+    found = find_prepared(folder, version)
+    if found is not None and not again:
+        return found
+    with lock(_writable(folder.parent, data_set) / f"{folder.name}.lock"):
+        meanwhile = find_prepared(folder, version)  # another process may have built it while this one waited
+        if meanwhile is not None and meanwhile != found:
+            return meanwhile
+        return _build(folder, build, version, source)
 
 
-def is_whole(folder: Path, version: int) -> bool:
-    """Whether a folder holds finished data of this version, with every file at its full length."""
-    return _digest_of_whole(folder, version) is not None
+def find_prepared(folder: Path, version: int) -> Prepared | None:
+    """The finished data of this version in a folder, every file at its full length; None where there are none."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        whole = manifest["version"] == version and all(
+            (folder / name).stat().st_size == size for name, size in manifest["bytes"].items()
+        )
+        return Prepared(folder, str(manifest["digest"]), str(manifest.get("source", ""))) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
@@ -101,20 +116,9 @@ def progress(data_set: str, samples: str, total: int | None) -> Iterator[Callabl
         yield lambda count: bar.advance(task, count)
 
 
-def _digest_of_whole(folder: Path, version: int) -> str | None:
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        whole = manifest["version"] == version and all(
-            (folder / name).stat().st_size == size for name, size in manifest["bytes"].items()
-        )
-        return str(manifest["digest"]) if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
 def _writable(parent: Path, data_set: str) -> Path:
     """The folder, made where it is missing; one line where that cannot be."""
-    remedy = "Name another one with the option `data_dir` or the variable GO4ALIGN_HOME."
+    remedy = "Name another one with the variable GO4ALIGN_HOME."
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,23 +128,26 @@ def _writable(parent: Path, data_set: str) -> Path:
     return parent
 
 
-def _build(folder: Path, build: Build, version: int) -> str:
+def _build(folder: Path, build: Build, version: int, source: str) -> Prepared:
     """Build the arrays and put the finished folder in place. The caller holds the lock."""
-    for leftover in (*folder.parent.glob(f".{folder.name}.*.partial"), folder):
+    for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     with replacing(folder, durable=True) as work:
         work.mkdir()
         build(work)
-        return _seal(work, version)
+        digest = _seal(work, version, source)
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, or of another version, or to be replaced
+    return Prepared(folder, digest, source)
 
 
-def _seal(work: Path, version: int) -> str:
+def _seal(work: Path, version: int, source: str) -> str:
     """Write the manifest that makes the folder whole; returns the digest."""
     paths = sorted(work.glob("*.npy"))
     digest = _digest(paths)
     manifest: Mapping[str, Any] = {
         "version": version,
         "digest": digest,
+        "source": source,
         "bytes": {path.name: path.stat().st_size for path in paths},
     }
     (work / _MANIFEST).write_text(json.dumps(manifest))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from go4align import UserError
-from go4align.benchmarks.prepared import is_whole, open_prepared, progress, save_array
+from go4align.benchmarks.prepared import find_prepared, open_prepared, progress, save_array
 
 BUILT: list[Path] = []
 
@@ -67,10 +67,10 @@ def test_damaged_or_older_data_are_built_again(damage: str, tmp_path: Path) -> N
         manifest.write_text("{")
     else:
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 0}))
-    assert not is_whole(folder, 1)
+    assert find_prepared(folder, 1) is None
     BUILT.clear()
     np.testing.assert_array_equal(opened(folder)["labels"], [1, -1])
-    assert len(BUILT) == 1 and is_whole(folder, 1) and not is_whole(folder, 2)
+    assert len(BUILT) == 1 and find_prepared(folder, 1) and not find_prepared(folder, 2)
 
 
 def test_a_build_that_fails_leaves_nothing_and_a_killed_ones_folder_is_removed(tmp_path: Path) -> None:

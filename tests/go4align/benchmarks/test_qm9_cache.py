@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from go4align.benchmarks.prepared import is_whole
+from go4align.benchmarks.prepared import find_prepared
 from go4align.benchmarks.qm9 import QM9, convert, source, targets
 from go4align.benchmarks.qm9.cache import VERSION, Cache, open_cache
 from go4align.errors import UserError
@@ -71,7 +71,7 @@ def test_a_killed_conversion_is_taken_up_by_the_next_start(tmp_path: Path) -> No
     assert process.returncode == -signal.SIGKILL
     assert converters, "the conversion was over before it could be killed"
     assert list(tmp_path.glob(".qm9pack-first*.partial")), "nothing was left half-written"
-    assert not is_whole(tmp_path / f"qm9pack-first{limit}", VERSION)
+    assert find_prepared(tmp_path / f"qm9pack-first{limit}", VERSION) is None
 
     assert len(open_cache(tmp_path, limit=limit)) == limit
     assert not list(tmp_path.glob(".*.partial"))
@@ -178,5 +178,5 @@ def test_a_folder_that_is_no_root(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file/data cannot be made: Not a directory.*`data_dir`"):
+    with pytest.raises(UserError, match="file/data cannot be made: Not a directory.*GO4ALIGN_HOME"):
         open_cache(tmp_path / "file" / "data", limit=5)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from go4align.home import data_home
 from study.search.source import FixedTrials
 from study.spec.loading import load_study
 from study.spec.study_file import StudyFile
@@ -41,12 +42,9 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     study = load_study("qm9-demo")
     with tempfile.TemporaryDirectory() as name, ray_session():
-        data = Path(os.environ.get("GO4ALIGN_HOME", "~/.go4align")).expanduser() / "data" / "qm9"
-        options = {**study.benchmark.model_dump(), "data_dir": str(data)}
-        study = StudyFile.model_validate({**study.model_dump(), "benchmark": options})
-        os.environ["GO4ALIGN_HOME"] = (
-            name  # journals and the database of this measurement; the data stay where they are
-        )
+        # journals and the database of this measurement go there; the data stay where they are
+        (Path(name) / "data").symlink_to(data_home(), target_is_directory=True)
+        os.environ["GO4ALIGN_HOME"] = name
         makers: dict[str, Callable[[], Tracker]] = {
             "nothing": Tracker,
             "MLflow": lambda: JournalTracker(study, f"sqlite:///{name}/mlflow.db", notify=print),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from go4align.benchmarks.data import DataSource
     from go4align.metrics import Accumulator
     from go4align.models.base import MultiTaskModel
 
@@ -60,7 +61,27 @@ class Benchmark(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     """Distributions that the data come from: another version of one may give other data."""
     published_source: ClassVar[str] = ""
-    """Where the tasks' `published_stl` numbers come from."""
+    """Where the tasks' `published_stl` numbers come from, and what must be known of them."""
+
+    @classmethod
+    def data_source(cls) -> DataSource | None:
+        """How the data come onto a machine: `study data` and `study doctor`; None where nobody has to bring any."""
+        return None
+
+    @property
+    def data_note(self) -> str:
+        """What outputs say of the data, such as that they are generated; empty where the name says it all."""
+        return ""
+
+    @property
+    def data_digest(self) -> str | None:
+        """What the data are, wherever they lie: the digest of what was prepared; None for data made here, which the
+        options decide.
+
+        Raises:
+            UserError: they are not on this machine, and cannot be made here.
+        """
+        return None
 
     @property
     def n_tasks(self) -> int:
@@ -114,6 +135,13 @@ class Benchmark(ABC):
             generator: on the same device, seeded per run and kept in its checkpoint: the only source of random numbers.
         """
         return batch
+
+    def labelled(self, batch: Any) -> Tensor | None:
+        """[M] bool, which tasks a training batch has any label of; None (default) for all, without looking.
+
+        A task without labels in a batch takes no part in its step, whatever its loss is: see `Weighting.backward`.
+        """
+        return None
 
     @abstractmethod
     def losses(self, outputs: Any, batch: Any) -> Tensor:

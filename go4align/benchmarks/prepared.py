@@ -26,6 +26,8 @@ Build = Callable[[Path], None]
 
 _MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+_DIGITS = 16
+"""Of a digest: enough to tell data apart, and short enough to be read out."""
 
 
 @dataclass(frozen=True)
@@ -161,4 +163,4 @@ def _digest(paths: list[Path]) -> str:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 found.update(chunk)
-    return found.hexdigest()
+    return found.hexdigest()[:_DIGITS]

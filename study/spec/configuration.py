@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark
 from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, check_watched
@@ -70,7 +71,36 @@ class Named(BaseModel):
 
 
 class BenchmarkSection(Named):
-    """A benchmark and its options."""
+    """A benchmark and its options.
+
+    Attributes:
+        data_digest: of the data, see `Benchmark.data_digest`: runs on other data are other runs. Commands that train
+            fill it in; None before that, and for data that the options decide.
+    """
+
+    data_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
+
+    @property
+    def written_out(self) -> dict[str, Any]:
+        data = {"data_digest": self.data_digest} if self.data_digest else {}
+        return {**super().written_out, **data}
+
+    def with_data(self, benchmark: Benchmark) -> BenchmarkSection:
+        """The section with the identity of the data at hand.
+
+        Args:
+            benchmark: of this section; prepared, or it is now.
+
+        Raises:
+            UserError: the data are not on this machine, or others than the section names.
+        """
+        found = benchmark.data_digest
+        if self.data_digest not in (None, found):
+            raise UserError(
+                f"The data of '{self.name}' must be those with the digest {self.data_digest}, found {found} here. Bring "
+                f"those with `study data {self.name} --again`, or begin anew with these."
+            )
+        return self.model_copy(update={"data_digest": found})
 
     @model_validator(mode="after")
     def _check(self) -> BenchmarkSection:

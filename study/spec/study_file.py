@@ -144,6 +144,10 @@ class StudyFile(Kept):
             )
         return benchmark
 
+    def with_data(self, benchmark: Benchmark) -> StudyFile:
+        """The study with the identity of the data at hand, see `BenchmarkSection.with_data`."""
+        return self.model_copy(update={"benchmark": self.benchmark.with_data(benchmark)})
+
     def method(self, name: str) -> MethodSection:
         """A registered method with its defaults, or a variant with what it fixes."""
         if name in self.variants:

@@ -51,6 +51,14 @@ class Loaded(NamedTuple):
     benchmark: Benchmark
     text: str
 
+    def with_data(self) -> "Loaded":
+        """The same with the identity of the data at hand, which are prepared now where that has not been done.
+
+        Raises:
+            UserError: they are not on this machine, or others than the study names.
+        """
+        return self._replace(study=self.study.with_data(self.benchmark))
+
 
 class Launch(Section):
     """How a study was asked for. What a later `study resume` must know goes into the study's plan; the rest does not.

@@ -38,12 +38,12 @@ def to_run(launch: Launch) -> Prepared:
     """What `run` begins.
 
     Raises:
-        UserError: anything wrong with the study file or its search space; or `accept_changes`, which is for a study
-            that has begun.
+        UserError: anything wrong with the study file or its search space; no data; or `accept_changes`, which is for a
+            study that has begun.
     """
     if launch.accept_changes:
         raise UserError("`accept_changes` is for a study that has begun: go on with it by `resume`.")
-    loaded = launch.load()
+    loaded = launch.load().with_data()
     return Prepared(launch, loaded, tracking_uri(launch.tracking_uri or loaded.study.tracking_uri))
 
 
@@ -72,7 +72,7 @@ def to_run_or_resume(launch: Launch) -> Prepared:
     store = tracking_uri(launch.tracking_uri or file.study.tracking_uri)
     plan = None if launch.again else newest_plan(file.study.name, store)
     if plan is None:
-        return Prepared(launch, launch.load(file), store)
+        return Prepared(launch, launch.load(file).with_data(), store)
     return _going_on(launch.model_copy(update={"tracking_uri": store}), plan, file)
 
 
@@ -85,6 +85,7 @@ def _going_on(launch: Launch, plan: Plan, file: ReadStudy | None) -> Prepared:
     else:
         study = renewed.applied(plan.study)
         loaded = Loaded(study, plan.space, study.build_benchmark(), "")
+    loaded = loaded.with_data()
     return Prepared(
         launch=renewed,
         loaded=loaded,

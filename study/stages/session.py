@@ -133,6 +133,7 @@ def open_session(
     with ExitStack() as stack:
         if trains:
             benchmark.prepare()
+            study.with_data(benchmark)
             say("Starting Ray" if address is None else f"Connecting to Ray at {address}")
             stack.enter_context(ray_session(address))
             check_resources(study.resources)

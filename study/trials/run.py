@@ -203,7 +203,17 @@ def _benchmark(section: str) -> Benchmark:
     parsed = BenchmarkSection.model_validate_json(section)
     benchmark = build_benchmark(parsed.name, **parsed.options)
     benchmark.prepare()
+    parsed.with_data(benchmark)
     return benchmark
+
+
+def refusal(trial: Trial) -> str | None:
+    """Why this machine cannot train a trial: without its data, or with other ones; None where it can."""
+    try:
+        _benchmark(trial.configuration.benchmark.model_dump_json())
+    except UserError as error:
+        return str(error)
+    return None
 
 
 @contextmanager

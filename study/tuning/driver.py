@@ -131,10 +131,7 @@ class Driver(DriverOnly, tune.Callback):
     ) -> None:
         ours: Trial = trial.config["trial"]
         if "refused" in result:
-            raise RunFailedError(
-                f"A worker runs another version of this code: {result['refused']}. Nothing is lost: install the same "
-                "everywhere and resume the study, or go on with what there is by --accept-changes."
-            )
+            raise RunFailedError(result["refused"])
         self._begun = True
         self._failures.pop(ours.id, None)
         if "result" in result:

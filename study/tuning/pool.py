@@ -20,7 +20,7 @@ from study.tracking import Tracker
 from study.trials.code import source_digest
 from study.trials.history import History
 from study.trials.records import Trial, TrialResult
-from study.trials.run import run_trial
+from study.trials.run import refusal, run_trial
 from study.tuning.asha import MethodwiseASHA
 from study.tuning.cluster import NodeWatch
 from study.tuning.driver import Driver, DriverOnly
@@ -118,9 +118,11 @@ def _train(config: dict[str, Any]) -> None:
     """Runs in a worker. Epochs are reported one by one, and the result in a report of its own: Ray does not pass a
     trial's last report to its searcher, and a scheduler may stop a trial at any report."""
     trial: Trial = config["trial"]
-    if config["code"] not in (None, source_digest()):
-        refused = f"on {platform.node()} the sources are {source_digest()}, the study began with {config['code']}"
-        tune.report({"epoch": 0, "score": math.inf, "result": None, "refused": refused})
+    if refused := _other_code(config["code"]) or refusal(trial):
+        told = (
+            f"The worker on {platform.node()} cannot train: {refused} Nothing is lost: mend that and resume the study."
+        )
+        tune.report({"epoch": 0, "score": math.inf, "result": None, "refused": told})
         return
     checkpoints = Checkpoints(Path(config["checkpoints"]) / trial.id)
 
@@ -129,6 +131,16 @@ def _train(config: dict[str, Any]) -> None:
 
     result = run_trial(trial, report, checkpoints=checkpoints)
     tune.report({"epoch": result.epochs, "score": result.score, "result": result})
+
+
+def _other_code(begun: str | None) -> str:
+    """What to say where this worker runs another version of this code than the study began with; "" where not."""
+    if begun in (None, source_digest()):
+        return ""
+    return (
+        f"it has another version of this code, whose sources are {source_digest()}; the study began with {begun}. "
+        "Install the same everywhere, or go on with what there is by --accept-changes."
+    )
 
 
 class _Searcher(DriverOnly, Searcher):

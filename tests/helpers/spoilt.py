@@ -33,7 +33,7 @@ ON_QM9: dict[str, Any] = {
     **STUDY,
     "benchmark": {
         "name": "qm9", "train_size": 20, "val_size": 5, "test_size": 5, "network": {"dim": 8, "edge_hidden": 8},
-        "target_units": "own", "split_seed": 1, "root": "root", "data_dir": "~/data",
+        "target_units": "own", "split_seed": 1,
     },
     "variants": {"given": {"name": "go4align", "clustering": "spectral", "beta": 0.01}},
     "reference": "published",

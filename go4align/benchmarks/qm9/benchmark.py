@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from go4align.benchmarks.base import Benchmark, Split
+from go4align.benchmarks.prepared import Prepared
 from go4align.benchmarks.qm9 import targets
 from go4align.benchmarks.qm9.batches import N_FEATURES, QM9Batch, SplitData
-from go4align.benchmarks.qm9.cache import Cache, open_cache
+from go4align.benchmarks.qm9.cache import Cache, QM9Source
 from go4align.benchmarks.qm9.source import MOLECULES
-from go4align.checks import choice, folder, mapping, whole_number
+from go4align.checks import choice, mapping, whole_number
 from go4align.errors import UserError, unknown_name
-from go4align.home import data_home
 from go4align.metrics import MeanAbsoluteErrors
 from go4align.models.mpnn import MPNN
 
@@ -46,8 +45,6 @@ class QM9(Benchmark):
         target_units: "standard" divides by the standard deviation (the paper). "own" only centres: losses then differ
             by factors of 1e5, which makes even a small run a test of task balancing.
         split_seed: seeds the shuffle.
-        root: a folder prepared by torch_geometric's `QM9(root)`, read in place of the package qm9pack.
-        data_dir: where the converted data live; default `$GO4ALIGN_HOME/data/qm9`.
 
     Raises:
         UserError: an option that cannot be.
@@ -69,18 +66,14 @@ class QM9(Benchmark):
         network: Mapping[str, int] | None = None,
         target_units: TargetUnits = "standard",
         split_seed: int = 0,
-        root: str | Path | None = None,
-        data_dir: str | Path | None = None,
     ) -> None:
         self._sizes: dict[Split, int | None] = {"test": test_size, "val": val_size, "train": train_size}
         self._network = NETWORK | mapping("network", network)
         choice("target_units of QM9", target_units, dict.fromkeys(get_args(TargetUnits)))
         self._own_units = target_units == "own"
         self._split_seed = whole_number("split_seed", split_seed, 0)
-        self._root = folder("root", root) if root is not None else None
-        self._data_dir = folder("data_dir", data_dir) if data_dir is not None else data_home() / "qm9"
         self._splits: dict[Split, SplitData] = {}
-        check_sizes(self._sizes, MOLECULES if root is None else None)
+        check_sizes(self._sizes, MOLECULES)
         check_network(self._network)
 
     @classmethod
@@ -89,6 +82,14 @@ class QM9(Benchmark):
         benchmark = cls(train_size=300, val_size=40, test_size=60, network={"dim": 8, "edge_hidden": 8})
         benchmark._limit = 400
         return benchmark
+
+    @classmethod
+    def data_source(cls) -> QM9Source:
+        return QM9Source(cls._limit)
+
+    @property
+    def data_digest(self) -> str:
+        return self._prepared.digest
 
     def prepare(self) -> None:
         """Convert the molecules once (about ten seconds), with a progress bar; cheap when already done."""
@@ -121,8 +122,12 @@ class QM9(Benchmark):
         return MeanAbsoluteErrors(self.task_names, self.losses, factor=factor)
 
     @cached_property
+    def _prepared(self) -> Prepared:
+        return QM9Source(self._limit).open()
+
+    @cached_property
     def _cache(self) -> Cache:
-        cache = open_cache(self._data_dir, self._root, self._limit)
+        cache = Cache(**self._prepared.arrays)
         check_sizes(self._sizes, len(cache))
         return cache
 
@@ -158,13 +163,13 @@ class QM9(Benchmark):
         return self._splits[split]
 
 
-def check_sizes(sizes: Mapping[Split, int | None], available: int | None) -> None:
-    """Sizes must be positive and fit into the data set together (where its size is known)."""
+def check_sizes(sizes: Mapping[Split, int | None], available: int) -> None:
+    """Sizes must be positive and fit into the data set together."""
     for split, size in sizes.items():
         if split != "train" or size is not None:
             whole_number(f"{split}_size", size, 1, otherwise=" or None (the rest)" if split == "train" else "")
     total = sum(size or 1 for size in sizes.values())
-    if available is not None and total > available:
+    if total > available:
         given = ", ".join(f"{split}_size {size or 'at least 1'}" for split, size in sizes.items())
         raise UserError(f"QM9's splits may add up to {available:,} molecules, found {total:,} ({given}): shrink one.")
 

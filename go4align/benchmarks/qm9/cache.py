@@ -1,6 +1,5 @@
 """The converted molecules on disk, about 50 MB in all: what the arrays are, and how a source becomes them."""
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from go4align.benchmarks.prepared import open_prepared, progress, save_array
+from go4align.benchmarks.data import DataSource
+from go4align.benchmarks.prepared import Build, Prepared, progress, save_array
 from go4align.benchmarks.qm9 import source
+from go4align.home import data_home
 
 VERSION = 2
 """Raise it when the arrays or their meaning change: older caches are then rebuilt."""
@@ -36,22 +37,36 @@ class Cache:
         return len(self.sizes)
 
 
-def open_cache(data_dir: Path, root: Path | None = None, limit: int | None = None) -> Cache:
-    """The converted molecules of a source, from the cache in `data_dir` where there is one; safe to call concurrently.
+class QM9Source(DataSource):
+    """The molecules of the package qm9pack, converted when they are first asked for, or of a torch_geometric root.
 
-    `limit`: only the first molecules of qm9pack, for quick tests.
+    Args:
+        limit: only the first molecules of qm9pack, in a folder of their own, for quick tests.
     """
-    build = partial(convert, root=root, limit=limit)
-    prepared = open_prepared(data_dir / cache_name(root, limit), build, version=VERSION, data_set="QM9")
-    return Cache(**prepared.arrays)
 
+    name = "qm9"
+    version = VERSION
+    how_to_get = f"They come with the package qm9pack ({source.INSTALL}), or: study data qm9 --root DIR"
 
-def cache_name(root: Path | None, limit: int | None) -> str:
-    if root is None:
-        return "qm9pack" if limit is None else f"qm9pack-first{limit}"
-    processed = root.resolve() / "processed" / "data_v3.pt"
-    stamp = processed.stat().st_mtime_ns if processed.is_file() else 0  # a root prepared anew is read anew
-    return f"pyg-{hashlib.sha256(f'{processed} {stamp}'.encode()).hexdigest()[:12]}"
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+
+    @property
+    def folder(self) -> Path:
+        return data_home() / ("qm9" if self._limit is None else f"qm9-first{self._limit}")
+
+    def from_root(self, root: Path) -> Build:
+        """What converts a folder that torch_geometric's `QM9(root)` has prepared."""
+        source.pyg_file(root)
+        return partial(convert, root=root, limit=None)
+
+    def open(self) -> Prepared:
+        """The prepared data, converted from qm9pack where there are none."""
+        return self.convert(partial(convert, root=None, limit=self._limit), source="the package qm9pack")
+
+    def cache(self) -> Cache:
+        """All molecules."""
+        return Cache(**self.open().arrays)
 
 
 def convert(folder: Path, root: Path | None, limit: int | None) -> None:

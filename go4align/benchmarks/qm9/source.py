@@ -149,17 +149,27 @@ class Converter:
         self.pipe.close()
 
 
+def pyg_file(root: Path) -> Path:
+    """What torch_geometric's `QM9(root)` has prepared.
+
+    Raises:
+        UserError: nothing.
+    """
+    path = root / "processed" / "data_v3.pt"
+    if not path.is_file():
+        raise UserError(
+            f"`--root` must be a folder prepared by torch_geometric's QM9, found no {path}. "
+            f"Run `torch_geometric.datasets.QM9('{root}')` once, or use the package qm9pack: {INSTALL}"
+        )
+    return path
+
+
 def read_pyg_root(root: Path) -> Arrays:
     """Molecules of a folder in which torch_geometric's `QM9(root)` has been prepared.
 
     Only `processed/data_v3.pt` is read. `QM9(root)` itself would download again whenever `raw/` is incomplete.
     """
-    path = root / "processed" / "data_v3.pt"
-    if not path.is_file():
-        raise UserError(
-            f"QM9's `root` must be a folder prepared by torch_geometric's QM9, found no {path}. "
-            f"Run `torch_geometric.datasets.QM9('{root}')` once, or leave `root` out to use qm9pack."
-        )
+    path = pyg_file(root)
     require("torch_geometric")
     from torch_geometric.io import fs
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from devices import here
 
-from go4align import home
 from go4align.benchmarks.qm9 import QM9, targets
 from go4align.benchmarks.qm9.batches import QM9Batch
-from go4align.benchmarks.qm9.cache import Cache, open_cache
+from go4align.benchmarks.qm9.cache import Cache, QM9Source
 from go4align.errors import UserError
 
 SIZES: dict[str, Any] = {"train_size": 300, "val_size": 40, "test_size": 60}
@@ -30,7 +29,7 @@ def small() -> QM9:
 
 @pytest.fixture(scope="module")
 def cache(small: QM9) -> Cache:
-    return open_cache(home.data_home() / "qm9", limit=400)
+    return QM9Source(limit=400).cache()
 
 
 def all_targets(benchmark: QM9, split: Any) -> torch.Tensor:
@@ -54,13 +53,6 @@ def all_targets(benchmark: QM9, split: Any) -> torch.Tensor:
             "`network.dim` must be a whole number from 1 to 4096, found 1000000000",
         ),
         ({"network": 5}, "`network` must hold keys and values .*found 5"),
-        (
-            {"data_dir": "~nobody-here/x"},
-            "The home folder in `data_dir` = '~nobody-here/x' is unknown. Write the path out",
-        ),
-        ({"root": 5}, "`root` must be the path of a folder, found 5"),
-        ({"root": ""}, "`root` must be the path of a folder, found ''"),
-        ({"data_dir": "a\0b"}, "`data_dir` must be the path of a folder"),
         ({"split_seed": 2**63}, "`split_seed` must be a whole number"),
         ({"target_units": "standart"}, "Unknown target_units of QM9 'standart'. Did you mean 'standard'"),
         ({"split_seed": -1}, "`split_seed` must be a whole number of at least 0, found -1"),
@@ -89,8 +81,9 @@ def test_defaults_are_the_papers() -> None:
     assert "ICML" in benchmark.published_source
 
 
-def test_no_data_is_read_before_it_is_needed(tmp_path: Path) -> None:
-    QM9(data_dir=tmp_path / "absent").build_model()
+def test_no_data_is_read_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "absent"))
+    QM9().build_model()
     assert not (tmp_path / "absent").exists()
 
 

@@ -14,30 +14,36 @@ from rdkit import Chem
 
 from go4align.benchmarks.prepared import find_prepared
 from go4align.benchmarks.qm9 import QM9, convert, source, targets
-from go4align.benchmarks.qm9.cache import VERSION, Cache, open_cache
+from go4align.benchmarks.qm9.cache import VERSION, Cache, QM9Source
 from go4align.errors import UserError
 
 pytestmark = pytest.mark.cpu_only("data are converted and kept on the host, whatever trains on them")
 
 KEYS = [field.name for field in dataclasses.fields(Cache)]
 OPEN = (
-    "import sys, pathlib; from go4align.benchmarks.qm9.cache import open_cache; "
-    "print(len(open_cache(pathlib.Path(sys.argv[1]), limit=int(sys.argv[2]))))"
+    "import sys; from go4align.benchmarks.qm9.cache import QM9Source; print(len(QM9Source(int(sys.argv[1])).cache()))"
 )
 
 
-def start(folder: Path, limit: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", OPEN, str(folder), str(limit)]
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all prepared data, empty."""
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "data"
+
+
+def start(limit: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OPEN, str(limit)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_several_processes_at_once_convert_once(tmp_path: Path) -> None:
-    processes = [start(tmp_path, 300) for _ in range(3)]
+def test_several_processes_at_once_convert_once(data: Path) -> None:
+    processes = [start(300) for _ in range(3)]
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     assert [out.strip() for out, _ in outputs] == ["300"] * 3
     assert sum("converting 300 molecules" in errors for _, errors in outputs) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"qm9pack-first300", "qm9pack-first300.lock"}
+    assert {path.name for path in data.iterdir()} == {"qm9-first300", "qm9-first300.lock"}
 
 
 def test_workers_of_a_node_without_data_convert_once_for_all_their_trials(tmp_path: Path) -> None:
@@ -58,9 +64,9 @@ def test_workers_of_a_node_without_data_convert_once_for_all_their_trials(tmp_pa
     assert [text.count("QM9: converting 300 molecules, once") for text in told.values()] == [1, 1]
 
 
-def test_a_killed_conversion_is_taken_up_by_the_next_start(tmp_path: Path) -> None:
+def test_a_killed_conversion_is_taken_up_by_the_next_start(data: Path) -> None:
     limit = 6 * convert.SLAB
-    process = start(tmp_path, limit)
+    process = start(limit)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline = time.monotonic() + 60
     while not (converters := children.read_text().split()) and time.monotonic() < deadline:
@@ -70,11 +76,11 @@ def test_a_killed_conversion_is_taken_up_by_the_next_start(tmp_path: Path) -> No
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert converters, "the conversion was over before it could be killed"
-    assert list(tmp_path.glob(".qm9pack-first*.partial")), "nothing was left half-written"
-    assert find_prepared(tmp_path / f"qm9pack-first{limit}", VERSION) is None
+    assert list(data.glob(".qm9-first*.partial")), "nothing was left half-written"
+    assert find_prepared(data / f"qm9-first{limit}", VERSION) is None
 
-    assert len(open_cache(tmp_path, limit=limit)) == limit
-    assert not list(tmp_path.glob(".*.partial"))
+    assert len(QM9Source(limit).cache()) == limit
+    assert not list(data.glob(".*.partial"))
     while any(running(pid) for pid in converters) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(running(pid) for pid in converters), "a converter outlived its killed parent"
@@ -87,9 +93,7 @@ def running(pid: str) -> bool:
         return False
 
 
-def test_an_interrupted_conversion_leaves_no_process_and_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_conversion_leaves_no_process_and_no_folder(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[source.Converter] = []
 
     def interrupted(converter: source.Converter, report: source.Report) -> bool:
@@ -98,27 +102,31 @@ def test_an_interrupted_conversion_leaves_no_process_and_no_folder(
 
     monkeypatch.setattr(source.Converter, "follow", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        open_cache(tmp_path, limit=4 * convert.SLAB)
+        QM9Source(4 * convert.SLAB).open()
     assert [converter.process.poll() for converter in started] == [-signal.SIGKILL]
-    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert [path.suffix for path in data.iterdir()] == [".lock"]
 
 
-def test_the_cache_is_mapped_and_read_only(tmp_path: Path) -> None:
-    cache = open_cache(tmp_path, limit=20)
+@pytest.mark.usefixtures("data")
+def test_the_cache_is_mapped_and_read_only() -> None:
+    cache = QM9Source(limit=20).cache()
     assert all(isinstance(getattr(cache, key), np.memmap) for key in KEYS)
     with pytest.raises(ValueError, match="read-only"):
         cache.y[0] = 0
 
 
+@pytest.mark.usefixtures("data")
 def test_a_root_that_torch_geometric_prepared(tmp_path: Path) -> None:
     """torch_geometric reads the same molecules from raw files in its layout: all must be equal, features too."""
     from torch_geometric import datasets
 
-    expected = open_cache(tmp_path / "expected", limit=60)
+    expected = QM9Source(limit=60).cache()
     skipped = 7
     write_raw(tmp_path / "root" / "raw", 60, skipped)
     theirs = datasets.QM9(str(tmp_path / "root"))
-    cache = open_cache(tmp_path / "cache", root=tmp_path / "root")
+    of_root = QM9Source()
+    of_root.convert(of_root.from_root(tmp_path / "root"), source="a root")
+    cache = of_root.cache()
 
     keep = np.arange(60) != skipped
     atoms, bonds = np.repeat(keep, expected.sizes), np.repeat(keep, expected.n_bonds)
@@ -129,7 +137,8 @@ def test_a_root_that_torch_geometric_prepared(tmp_path: Path) -> None:
     np.testing.assert_allclose(cache.y, expected.y[keep], rtol=1e-5, atol=1e-5)
     assert sorted(map(tuple, cache.bonds)) == sorted(map(tuple, expected.bonds[bonds]))
 
-    ours = QM9(root=tmp_path / "root", data_dir=tmp_path / "cache", train_size=None, val_size=4, test_size=5)
+    ours = QM9(train_size=None, val_size=4, test_size=5)
+    assert ours.data_digest == of_root.open().digest
     assert (ours.size("train"), ours.size("val"), ours.size("test")) == (50, 4, 5)
     features = {int(data.idx) + 1: data.x for data in theirs}
     number_of = dict(zip(ours.molecule_ids("train").tolist(), range(50), strict=True))
@@ -170,13 +179,13 @@ def write_raw(folder: Path, count: int, skipped: int) -> None:
 
 def test_a_folder_that_is_no_root(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match="`root` must be a folder prepared by torch_geometric's QM9, found no .*data_v3.pt"
+        UserError, match="`--root` must be a folder prepared by torch_geometric's QM9, found no .*data_v3.pt"
     ):
-        QM9(root=tmp_path, data_dir=tmp_path / "data", train_size=10, val_size=5, test_size=5).prepare()
-    assert not list((tmp_path / "data").glob(".pyg-*.partial"))
+        QM9Source().from_root(tmp_path)
 
 
-def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="file/data cannot be made: Not a directory.*GO4ALIGN_HOME"):
-        open_cache(tmp_path / "file" / "data", limit=5)
+        QM9Source(limit=5).open()

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from go4align.benchmarks.qm9 import QM9, targets
-from go4align.benchmarks.qm9.cache import Cache, open_cache
-from go4align.home import data_home
+from go4align.benchmarks.qm9.cache import Cache
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,7 +30,7 @@ PUBLISHED = {
 @pytest.fixture(scope="session")
 def cache() -> Cache:
     QM9().prepare()
-    return open_cache(data_home() / "qm9")
+    return QM9.data_source().cache()
 
 
 @pytest.mark.parametrize("task", PUBLISHED)
@@ -51,7 +50,7 @@ def test_no_molecule_is_missing(cache: Cache) -> None:
 
 
 def test_the_cache_is_compact(cache: Cache) -> None:
-    folder = data_home() / "qm9" / "qm9pack"
+    folder = QM9.data_source().folder
     assert sum(path.stat().st_size for path in folder.iterdir()) < 60e6
 
 

@@ -62,9 +62,7 @@ def test_a_worker_under_other_code_trains_only_where_that_is_accepted(
 ) -> None:
     monkeypatch.setattr("study.tuning.pool.source_digest", lambda: "0" * 12)  # here, and not in the worker
     run = partial(run_trials, resources=Resources(), trackers=[tracker], stage="final")
-    with pytest.raises(
-        RunFailedError, match=r"another version of this code: on .* began with 000000000000\..*--accept"
-    ):
+    with pytest.raises(RunFailedError, match=r"another version of this code, .* began with 000000000000\..*--accept"):
         run(fixed(STUDY.configuration("ls")), folder=tmp_path / "a")
     assert not tracker.results
     [accepted] = run(fixed(STUDY.configuration("ls")), folder=tmp_path / "b", any_code=True)

@@ -1,9 +1,21 @@
-"""Classification with several yes-or-no attributes: the F1 score of each, over a pass."""
+"""Classification with several yes-or-no attributes: the losses of a batch, and the F1 score of each over a pass."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+
+def binary_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over samples of each attribute's binary cross-entropy, [M].
+
+    From logits: the published loss of a sigmoid's output loses its gradient where that rounds to 0 or 1.
+
+    Args:
+        logits, labels: [B, M]; labels are 0 and 1.
+    """
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none").mean(0)
 
 
 class F1Scores:

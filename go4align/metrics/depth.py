@@ -1,4 +1,4 @@
-"""Depth: absolute and relative error over the pixels that have a depth."""
+"""Depth: the loss of a batch; absolute and relative error of a pass, over the pixels that have a depth."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,17 @@ from torch import Tensor
 def valid_depth(depth: Tensor) -> Tensor:
     """Where there is a depth: 0 marks pixels without one."""
     return depth != 0
+
+
+def l1(predicted: Tensor, depth: Tensor) -> Tensor:
+    """The mean absolute error over pixels with a depth, a scalar; 0 where there are none (published code gives NaN).
+
+    Args:
+        predicted, depth: [B, 1, H, W], 0 where there is no depth.
+    """
+    valid = valid_depth(depth)
+    error = torch.where(valid, predicted - depth, 0.0).abs()
+    return error.sum() / valid.sum().clamp(min=1)
 
 
 class DepthErrors:

@@ -1,4 +1,4 @@
-"""Surface normals: the angle between predicted and true direction, over the pixels that have one."""
+"""Surface normals: the loss of a batch; the angle between predicted and true direction, over pixels that have one."""
 
 import torch
 from torch import Tensor
@@ -16,6 +16,18 @@ def valid_normal(normals: Tensor) -> Tensor:
     (Published code asks whether the components sum to zero, which drops (a, -a, 0), too.)
     """
     return normals.square().sum(1, keepdim=True) > 0
+
+
+def one_minus_cosine(predicted: Tensor, normals: Tensor) -> Tensor:
+    """The mean of one minus the cosine of the angle, over pixels with a normal, a scalar; 0 where there are none
+    (published code gives NaN).
+
+    Args:
+        predicted, normals: [B, 3, H, W], of unit length; zero where there is no normal.
+    """
+    valid = valid_normal(normals)
+    cosine = (predicted * normals).sum(1, keepdim=True)
+    return torch.where(valid, 1 - cosine, 0.0).sum() / valid.sum().clamp(min=1)
 
 
 def angles_deg(predicted: Tensor, normals: Tensor) -> Tensor:

@@ -1,10 +1,23 @@
-"""Segmentation: mIoU and pixel accuracy from one confusion matrix per pass."""
+"""Segmentation: the loss of a batch; mIoU and pixel accuracy from one confusion matrix per pass."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 VOID = -1
 """The label of pixels that count nowhere."""
+
+
+def cross_entropy(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """The mean over labelled pixels of the negative log-probability of their class, a scalar; 0 where there are none
+    (published code gives NaN).
+
+    Args:
+        log_probabilities: [B, C, H, W], normalised over C.
+        labels: [B, H, W] int64, `VOID` where there is none.
+    """
+    total = F.nll_loss(log_probabilities, labels, ignore_index=VOID, reduction="sum")
+    return total / (labels != VOID).sum().clamp(min=1)
 
 
 class ConfusionMatrix:

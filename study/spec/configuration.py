@@ -97,8 +97,8 @@ class BenchmarkSection(Named):
         found = benchmark.data_digest
         if self.data_digest not in (None, found):
             raise UserError(
-                f"The data of '{self.name}' must be those with the digest {self.data_digest}, found {found} here. Bring those "
-                f"with `study data {self.name} --again`, or begin anew with these."
+                f"The data of '{self.name}' must have the digest {self.data_digest}, found {found} here. Bring "
+                f"the right ones with `study data {self.name} --again`, or begin anew with these."
             )
         return self.model_copy(update={"data_digest": found})
 

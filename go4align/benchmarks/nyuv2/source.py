@@ -1,0 +1,34 @@
+"""Where NYUv2 comes from: the published tree of .npy files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from go4align.benchmarks.data import DataSource
+from go4align.benchmarks.dense import modalities
+from go4align.benchmarks.dense.tree import Tree, find_tree
+from go4align.benchmarks.prepared import Build
+
+CLASSES = 13
+
+
+class NYUv2Source(DataSource):
+    """The tree of MTAN's and CAGrad's authors, 288 x 384."""
+
+    name: ClassVar[str] = "nyuv2"
+    how_to_get: ClassVar[str] = (
+        "Get the folder nyuv2 of MTAN's authors (github.com/lorenmt/mtan, with train/ and val/ of image, label, depth "
+        "and normal as .npy), then: study data nyuv2 --root DIR"
+    )
+
+    def from_root(self, root: Path) -> Build:
+        """What converts a tree with train and val; looks at which files it has first."""
+        return partial(self.tree(root).convert, "NYUv2")
+
+    @staticmethod
+    def tree(root: Path) -> Tree:
+        """The tree, looked at."""
+        kinds = [modalities.image(), modalities.label(CLASSES), modalities.metric_depth(), modalities.normal()]
+        return find_tree(root, kinds)

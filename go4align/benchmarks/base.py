@@ -60,7 +60,7 @@ class Benchmark(ABC):
     """How the benchmark is trained where a study file says nothing."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Distributions that the data come from: another version of one may give other data."""
-    published_source: ClassVar[str] = ""
+    published_source: str = ""
     """Where the tasks' `published_stl` numbers come from, and what must be known of them."""
 
     @classmethod

@@ -8,6 +8,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.errors import unknown_name
 
 _BENCHMARKS = {
+    "celeba": "go4align.benchmarks.celeba.benchmark:CelebA",
     "cityscapes": "go4align.benchmarks.cityscapes.benchmark:CityScapes",
     "nyuv2": "go4align.benchmarks.nyuv2.benchmark:NYUv2",
     "qm9": "go4align.benchmarks.qm9:QM9",

@@ -21,7 +21,7 @@ class CityScapes(DenseBenchmark):
     """
 
     name: ClassVar[str] = "cityscapes"
-    published_source: ClassVar[str] = tasks.PUBLISHED_SOURCE
+    published_source = tasks.PUBLISHED_SOURCE
     tasks = (tasks.segmentation(PUBLISHED["segmentation"]), tasks.depth("1/65535 px", PUBLISHED["depth"]))
     n_classes = CLASSES
     outputs = (("classes", CLASSES), ("value", 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -99,6 +100,8 @@ class DenseBenchmark(Benchmark):
             for name in [name for name, value in others.items() if value is not None]:
                 raise UserError(f"`generated` has sizes of its own, found `{name}` beside it. Write it inside.")
             self._val_size = self._generated.val_size
+            self.tasks = tuple(replace(task, published_stl={}) for task in self.tasks)
+            self.published_source = ""
 
     @classmethod
     def small(cls) -> Self:

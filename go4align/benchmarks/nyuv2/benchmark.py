@@ -26,7 +26,7 @@ class NYUv2(DenseBenchmark):
     """
 
     name: ClassVar[str] = "nyuv2"
-    published_source: ClassVar[str] = tasks.PUBLISHED_SOURCE
+    published_source = tasks.PUBLISHED_SOURCE
     tasks = (
         tasks.segmentation(PUBLISHED["segmentation"]),
         tasks.depth("m", PUBLISHED["depth"]),

@@ -53,7 +53,7 @@ class QM9(Benchmark):
     name: ClassVar[str] = "qm9"
     packages = ("qm9pack", "rdkit")
     tasks = targets.TASKS
-    published_source: ClassVar[str] = targets.PUBLISHED_SOURCE
+    published_source = targets.PUBLISHED_SOURCE
     _limit: int | None = None
     """Only the first molecules are converted: of the small variant."""
 

@@ -1,0 +1,1 @@
+"""CelebA: 202,599 faces with 40 yes-or-no attributes."""

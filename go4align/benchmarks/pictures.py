@@ -1,0 +1,96 @@
+"""Picture files in, arrays out; and samples composed to one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from go4align.errors import UserError
+
+INSTALL = "pip install 'go4align-study[images]'"
+
+_CAPTION = 14
+_GAP = 6
+_LARGEST = 320
+"""Pixels of a sample's height in a composed picture: larger ones are made smaller."""
+
+
+def pillow() -> Any:
+    """The module PIL.Image.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise UserError(f"Reading pictures needs the package pillow, which is not installed: {INSTALL}") from None
+    return Image
+
+
+def read_picture(path: Path, *, size: tuple[int, int] | None = None, nearest: bool = False) -> NDArray[np.uint8]:
+    """RGB [H, W, 3], resized to `size`, (height, width), bilinear or to the nearest pixel.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    image = pillow()
+    try:
+        with image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
+        raise UserError(f"{path} cannot be read as a picture: {error}. Fetch it again.") from None
+    if size is not None and size != (picture.height, picture.width):
+        how = image.Resampling.NEAREST if nearest else image.Resampling.BILINEAR
+        picture = picture.resize((size[1], size[0]), how)
+    return np.asarray(picture)
+
+
+def compose(samples: Mapping[str, Mapping[str, NDArray[np.uint8]]], path: Path) -> None:
+    """Draw samples as a PNG: a row each, all its modalities side by side, with captions.
+
+    Args:
+        samples: by caption, pictures [H, W, 3] by modality.
+        path: the file, which is replaced.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    image = pillow()
+    rows = [_row(caption, pictures, image) for caption, pictures in samples.items()]
+    width = max(row.width for row in rows)
+    whole = image.new("RGB", (width, sum(row.height for row in rows)), "white")
+    top = 0
+    for row in rows:
+        whole.paste(row, (0, top))
+        top += row.height
+    try:
+        whole.save(path, "PNG")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _row(caption: str, pictures: Mapping[str, NDArray[np.uint8]], image: Any) -> Any:
+    from PIL import ImageDraw
+
+    drawn = {name: _shrunk(image.fromarray(pixels)) for name, pixels in pictures.items()}
+    height = max(picture.height for picture in drawn.values())
+    width = sum(picture.width + _GAP for picture in drawn.values())
+    row = image.new("RGB", (width, height + _CAPTION + _GAP), "white")
+    draw = ImageDraw.Draw(row)
+    left = 0
+    for number, (name, picture) in enumerate(drawn.items()):
+        draw.text((left + 2, 1), f"{caption}: {name}" if number == 0 else name, fill="black")
+        row.paste(picture, (left, _CAPTION))
+        left += picture.width + _GAP
+    return row
+
+
+def _shrunk(picture: Any) -> Any:
+    if picture.height <= _LARGEST:
+        return picture
+    return picture.resize((round(picture.width * _LARGEST / picture.height), _LARGEST))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from go4align.benchmarks.prepared import Build, Prepared, find_prepared, open_prepared
-from go4align.errors import UserError
+from go4align.errors import UserError, unknown_name
 from go4align.home import data_home
 
 if TYPE_CHECKING:
@@ -67,6 +67,48 @@ class DataSource(ABC):
         if found is None:
             raise UserError(f"The data of '{self.name}' are not on this machine ({self.folder}). {self.how_to_get}")
         return found
+
+    def prepare(
+        self, root: Path | None, raw: Sequence[Path], choose: Sequence[str], *, again: bool = False
+    ) -> tuple[Prepared, bool]:
+        """Prepare the data from what a command line names, once.
+
+        Args:
+            root: a folder in the published layout; None where `raw` is given.
+            raw: original downloads; empty where `root` is given.
+            choose: readings of those, as "key=value"; others take their defaults.
+            again: convert although there are prepared data.
+
+        Returns:
+            The data, and whether they were converted now.
+
+        Raises:
+            UserError: anything wrong with those.
+        """
+        if (root is None) == (not raw):
+            found = "neither" if root is None else "both"
+            raise UserError(f"Either --root or --raw is required, found {found}. {self.how_to_get}")
+        chosen = self._chosen(choose, raw)
+        paths = [path.expanduser() for path in ([root] if root is not None else raw)]
+        source = ", ".join(str(path.resolve()) for path in paths)
+        source += "".join(f", {key}={value}" for key, value in chosen.items())
+        before = find_prepared(self.folder, self.version)
+        if before is not None and not again:
+            return before, False
+        build = self.from_root(paths[0]) if root is not None else self.from_raw(paths, chosen)
+        return self.convert(build, source=source, again=again), True
+
+    def _chosen(self, choose: Sequence[str], raw: Sequence[Path]) -> dict[str, str]:
+        """A value of every choice, where there is one to make."""
+        given = dict(pair.partition("=")[::2] for pair in choose)
+        if given and not raw:
+            raise UserError("--choose goes with --raw: a published folder leaves nothing open. Remove it.")
+        for key, value in given.items():
+            if key not in self.choices:
+                raise unknown_name(f"reading of {self.name}'s originals", key, self.choices)
+            if value not in self.choices[key]:
+                raise unknown_name(f"value of --choose {key}", value, self.choices[key])
+        return {key: given.get(key, values[0]) for key, values in self.choices.items()} if raw else {}
 
     def convert(self, build: Build, *, source: str, again: bool = False) -> Prepared:
         """Prepare the data, once; `again` replaces those that are there. Arguments as of `open_prepared`."""

@@ -15,6 +15,8 @@ INSTALL = "pip install 'go4align-study[images]'"
 
 _CAPTION = 14
 _GAP = 6
+_LEGEND = 110
+"""Pixels of width for each column of a legend."""
 _LARGEST = 320
 """Pixels of a sample's height in a composed picture: larger ones are made smaller."""
 
@@ -94,3 +96,20 @@ def _shrunk(picture: Any) -> Any:
     if picture.height <= _LARGEST:
         return picture
     return picture.resize((round(picture.width * _LARGEST / picture.height), _LARGEST))
+
+
+def swatches(colours: list[tuple[str, NDArray[np.uint8]]], height: int) -> NDArray[np.uint8]:
+    """A legend [height, W, 3]: a square of each colour with its name, in columns."""
+    image = pillow()
+    from PIL import ImageDraw
+
+    rows = max(1, min(height, _LARGEST) // _CAPTION)
+    columns = max(1, -(-len(colours) // rows))
+    legend = image.new("RGB", (columns * _LEGEND, height), "white")
+    draw = ImageDraw.Draw(legend)
+    for number, (name, colour) in enumerate(colours):
+        column, row = divmod(number, rows)
+        left, top = column * _LEGEND + 2, row * _CAPTION
+        draw.rectangle((left, top + 2, left + 10, top + 12), fill=tuple(colour.tolist()))
+        draw.text((left + 15, top + 1), name, fill="black")
+    return np.asarray(legend)

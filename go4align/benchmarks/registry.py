@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import Any, cast
 
 from go4align.benchmarks.base import Benchmark
-from go4align.errors import unknown_name
+from go4align.benchmarks.data import DataSource
+from go4align.errors import UserError, unknown_name
 
 _BENCHMARKS = {
     "celeba": "go4align.benchmarks.celeba.benchmark:CelebA",
@@ -37,6 +38,18 @@ def benchmark_options(name: str) -> dict[str, Any]:
     """Option names of a benchmark with their defaults."""
     parameters = inspect.signature(benchmark_class(name)).parameters
     return {key: parameter.default for key, parameter in parameters.items()}
+
+
+def data_source(name: str) -> DataSource:
+    """How the data of a benchmark come onto a machine.
+
+    Raises:
+        UserError: an unknown name, or a benchmark whose data nobody has to bring.
+    """
+    source = benchmark_class(name).data_source()
+    if source is None:
+        raise UserError(f"The benchmark '{name}' makes its data itself: there is nothing to prepare.")
+    return source
 
 
 def build_benchmark(name: str, **options: Any) -> Benchmark:

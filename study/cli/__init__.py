@@ -4,13 +4,15 @@ import sys
 from io import TextIOWrapper
 
 from go4align.errors import UserError
-from study.cli import clusters
+from study.cli import clusters, data
 from study.cli.console import complain
 from study.cli.output import code_of, guarded_output
 from study.cli.studies import app
 
 __all__ = ["app", "main"]
 
+app.command()(data.data)
+app.command()(data.doctor)
 app.command()(clusters.launch)
 app.command()(clusters.attach)
 app.command()(clusters.down)

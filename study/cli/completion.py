@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
+from go4align.benchmarks.registry import available_benchmarks
 from go4align.home import home_folder
 from go4align.weighting.registry import available_methods
 
@@ -22,6 +23,11 @@ def studies(incomplete: str) -> list[str]:
 def studies_and_files(incomplete: str) -> list[str]:
     """What `study resume` and `study final` take."""
     return studies(incomplete) + yaml_files(incomplete)
+
+
+def benchmarks(incomplete: str) -> list[str]:
+    """Benchmarks."""
+    return _beginning(incomplete, available_benchmarks())
 
 
 def method(incomplete: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
+from go4align.benchmarks.inspection import Inspection
 from go4align.errors import one_line
 from study.results import FinalRow, FinalTable, StudySummary
 from study.spec import BestFile
@@ -121,6 +122,17 @@ def metrics_table(result: TrialResult) -> Table:
         table.add_column(split, justify="right")
     for key in dict.fromkeys(key.partition("/")[2] for key in result.metrics if "/" in key):
         table.add_row(key, *(_cell(result.metrics.get(f"{split}/{key}")) for split in splits))
+    return table
+
+
+def findings_table(name: str, inspection: Inspection) -> Table:
+    """What a look at data found, and what to do about it."""
+    table = Table(title=f"{name}: what was found", title_justify="left")
+    for column in ("", "of", "found", "remedy"):
+        table.add_column(column, overflow="fold")
+    for finding in inspection.findings:
+        mark = "" if finding.severity == "fine" else finding.severity
+        table.add_row(mark, finding.subject, finding.found, finding.remedy)
     return table
 
 

@@ -23,8 +23,8 @@ class CityScapes(DenseBenchmark):
     name: ClassVar[str] = "cityscapes"
     published_source = tasks.PUBLISHED_SOURCE
     tasks = (tasks.segmentation(PUBLISHED["segmentation"]), tasks.depth("1/65535 px", PUBLISHED["depth"]))
-    n_classes = CLASSES
-    outputs = (("classes", CLASSES), ("value", 1))
+    n_classes = len(CLASSES)
+    outputs = (("classes", len(CLASSES)), ("value", 1))
     inverse_depth = True
 
     @classmethod

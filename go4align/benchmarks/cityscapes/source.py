@@ -8,10 +8,17 @@ from typing import ClassVar
 
 from go4align.benchmarks.data import DataSource
 from go4align.benchmarks.dense import modalities
-from go4align.benchmarks.dense.tree import Tree, find_tree
+from go4align.benchmarks.dense.doctor import inspect_tree
+from go4align.benchmarks.dense.tree import find_tree
+from go4align.benchmarks.inspection import Inspection
 from go4align.benchmarks.prepared import Build
 
-CLASSES = 7
+CLASSES = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
+"""In the order of the labels."""
+
+OFFICIAL = {"train": 2975, "test": 500}
+
+MODALITIES = [modalities.image(), modalities.label(len(CLASSES), ("label_7", "label")), modalities.inverse_depth()]
 
 
 class CityScapesSource(DataSource):
@@ -25,10 +32,8 @@ class CityScapesSource(DataSource):
 
     def from_root(self, root: Path) -> Build:
         """What converts a tree with train and val; looks at which files it has first."""
-        return partial(self.tree(root).convert, "CityScapes")
+        return partial(find_tree(root, MODALITIES).convert, "CityScapes")
 
-    @staticmethod
-    def tree(root: Path) -> Tree:
-        """The tree, looked at."""
-        kinds = [modalities.image(), modalities.label(CLASSES, ("label_7", "label")), modalities.inverse_depth()]
-        return find_tree(root, kinds)
+    def inspect(self, root: Path) -> Inspection:
+        """Counts, sizes, ranges, void markers, missing classes, and some of the samples."""
+        return inspect_tree(root, MODALITIES, CLASSES, OFFICIAL, inverse=True)

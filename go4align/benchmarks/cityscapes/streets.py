@@ -14,11 +14,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from go4align.benchmarks.cityscapes.source import CLASSES
 from go4align.benchmarks.dense.painting import Pattern, painted
 from go4align.benchmarks.dense.raycast import Boxes, Cameras, Hits, cast
-
-CLASSES = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
-"""In the order of the 7-class labels."""
 
 DISPARITY_M = 498.0
 """Disparity in pixels times depth in metres: CityScapes's baseline of 0.22 m times its focal length of 2,262 px."""

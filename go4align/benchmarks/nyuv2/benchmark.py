@@ -32,8 +32,8 @@ class NYUv2(DenseBenchmark):
         tasks.depth("m", PUBLISHED["depth"]),
         tasks.normals(PUBLISHED["normal"]),
     )
-    n_classes = CLASSES
-    outputs = (("classes", CLASSES), ("value", 1), ("direction", 3))
+    n_classes = len(CLASSES)
+    outputs = (("classes", len(CLASSES)), ("value", 1), ("direction", 3))
 
     @classmethod
     def data_source(cls) -> NYUv2Source:

@@ -16,23 +16,7 @@ from numpy.typing import NDArray
 
 from go4align.benchmarks.dense.painting import Pattern, painted
 from go4align.benchmarks.dense.raycast import Boxes, Cameras, Floats, Hits, cast
-
-CLASSES = (
-    "bed",
-    "books",
-    "ceiling",
-    "chair",
-    "floor",
-    "furniture",
-    "objects",
-    "picture",
-    "sofa",
-    "table",
-    "tv",
-    "wall",
-    "window",
-)
-"""In the order of the 13-class labels."""
+from go4align.benchmarks.nyuv2.source import CLASSES
 
 _PATTERNS = {
     "bed": Pattern("tiles", 0.25, 0.5),

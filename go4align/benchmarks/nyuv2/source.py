@@ -8,10 +8,31 @@ from typing import ClassVar
 
 from go4align.benchmarks.data import DataSource
 from go4align.benchmarks.dense import modalities
-from go4align.benchmarks.dense.tree import Tree, find_tree
+from go4align.benchmarks.dense.doctor import inspect_tree
+from go4align.benchmarks.dense.tree import find_tree
+from go4align.benchmarks.inspection import Inspection
 from go4align.benchmarks.prepared import Build
 
-CLASSES = 13
+CLASSES = (
+    "bed",
+    "books",
+    "ceiling",
+    "chair",
+    "floor",
+    "furniture",
+    "objects",
+    "picture",
+    "sofa",
+    "table",
+    "tv",
+    "wall",
+    "window",
+)
+"""In the order of the labels."""
+
+OFFICIAL = {"train": 795, "test": 654}
+
+MODALITIES = [modalities.image(), modalities.label(len(CLASSES)), modalities.metric_depth(), modalities.normal()]
 
 
 class NYUv2Source(DataSource):
@@ -25,10 +46,8 @@ class NYUv2Source(DataSource):
 
     def from_root(self, root: Path) -> Build:
         """What converts a tree with train and val; looks at which files it has first."""
-        return partial(self.tree(root).convert, "NYUv2")
+        return partial(find_tree(root, MODALITIES).convert, "NYUv2")
 
-    @staticmethod
-    def tree(root: Path) -> Tree:
-        """The tree, looked at."""
-        kinds = [modalities.image(), modalities.label(CLASSES), modalities.metric_depth(), modalities.normal()]
-        return find_tree(root, kinds)
+    def inspect(self, root: Path) -> Inspection:
+        """Counts, sizes, ranges, void markers, missing classes, and some of the samples."""
+        return inspect_tree(root, MODALITIES, CLASSES, OFFICIAL, inverse=False)

@@ -17,7 +17,7 @@ from go4align.models.base import MultiTaskModel
 
 @dataclass(frozen=True)
 class ToyBatch:
-    """Inputs [B, 8] and targets [B, M]."""
+    """Inputs [B, 8] and targets [B, M], NaN where a sample has none of a task."""
 
     inputs: Tensor
     targets: Tensor
@@ -34,6 +34,7 @@ class Toy(Benchmark):
         train_size, val_size, test_size: samples per split.
         width: hidden units of the network.
         data_seed: seeds functions, inputs and noise.
+        missing: share of the training targets that are missing: the samples are labelled in part.
         pause_s: seconds that every epoch sleeps, as if a GPU were at work: a cluster is rehearsed without one.
     """
 
@@ -48,6 +49,7 @@ class Toy(Benchmark):
         test_size: int = 256,
         width: int = 32,
         data_seed: int = 0,
+        missing: float = 0.0,
         pause_s: float = 0.0,
     ) -> None:
         self._sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
@@ -58,6 +60,7 @@ class Toy(Benchmark):
         self.tasks = tuple(Task(f"task{m}", (Metric("mae"),)) for m in range(n_tasks))
         self._width = width
         self._data_seed = whole_number("data_seed", data_seed, 0)
+        self._missing = real_number("missing", missing, high=0.99)
         self._pause_s = real_number("pause_s", pause_s, high=3600)
 
     def prepare(self) -> None:
@@ -82,8 +85,15 @@ class Toy(Benchmark):
             yield ToyBatch(data.inputs[chosen], data.targets[chosen])
 
     def losses(self, outputs: Tensor, batch: ToyBatch) -> Tensor:
-        """Mean squared errors [M]."""
-        return (outputs - batch.targets).square().mean(0)
+        """Mean squared errors [M], over the samples that have a target; 0 where none has."""
+        if not self._missing:
+            return (outputs - batch.targets).square().mean(0)
+        there = ~batch.targets.isnan()
+        errors = torch.where(there, outputs - batch.targets.nan_to_num(), 0.0)
+        return errors.square().sum(0) / there.sum(0).clamp(min=1)
+
+    def labelled(self, batch: ToyBatch) -> Tensor | None:
+        return (~batch.targets.isnan()).any(0) if self._missing else None
 
     def accumulator(self) -> MeanAbsoluteErrors:
         return MeanAbsoluteErrors(self.task_names, self.losses, batch_dtype=torch.float32)
@@ -103,7 +113,10 @@ class Toy(Benchmark):
             inputs = torch.randn(size, 8, generator=generator)
             clean = torch.tanh(inputs @ hidden / 8**0.5) @ readout / 4
             noise = 0.1 * torch.randn(clean.shape, generator=generator)
-            data[split] = ToyBatch(inputs, scales * (clean + noise))
+            targets = scales * (clean + noise)
+            if split == "train" and self._missing:
+                targets[torch.rand(targets.shape, generator=generator) < self._missing] = torch.nan
+            data[split] = ToyBatch(inputs, targets)
         return data
 
 

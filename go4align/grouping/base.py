@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from typing import Any, Literal, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from go4align.arrays import Array, namespace, to_array, to_tensor
 from go4align.checks import group_count, option, whole_number
 from go4align.grouping.partitions import TINY
+from go4align.narrowing import PerTask
 
 Space = Literal["linear", "log"]
 """Whether K-means sees the indicator or its logarithm."""
@@ -27,7 +28,7 @@ class Groups(NamedTuple):
     centres: Tensor
 
 
-class Grouping(nn.Module, ABC):
+class Grouping(PerTask, ABC):
     """Puts tasks with similar indicators into one group.
 
     Args:
@@ -46,6 +47,10 @@ class Grouping(nn.Module, ABC):
         self.space = option("space", space, Space)
         self.logarithmic = space == "log"
         self.seed = whole_number("seed", seed, 0)
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        most = "auto" if self.n_groups == "auto" else min(self.n_groups, len(tasks))
+        return {**super().narrowed_attributes(tasks), "n_groups": most}
 
     def group(self, indicator: Tensor) -> Groups:
         """Group any indicator [M]; in log space, entries that are not positive count as the smallest normal number."""

@@ -55,6 +55,18 @@ class Given(Grouping):
             self.labels.copy_(self.labels[self._permutation().to(self.labels.device)])
         self.weights = _checked_weights(weights, self.count)
 
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        """Groups none of whose tasks takes part are left out, with their weights."""
+        of_tasks = self.labels[tasks]
+        groups = of_tasks.unique()  # ascending
+        weights = self.weights if isinstance(self.weights, str) else [self.weights[group] for group in groups.tolist()]
+        return {
+            **super().narrowed_attributes(tasks),
+            "labels": torch.searchsorted(groups, of_tasks),
+            "count": len(groups),
+            "weights": weights,
+        }
+
     def _group(self, values: Array) -> tuple[Array, Array]:
         labels = like(self.labels, values)
         if self.permute == "each_step":

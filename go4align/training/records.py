@@ -18,14 +18,15 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True)
 class StepSummary:
-    """The steps of one epoch, summarised per task.
+    """The steps of one epoch, summarised per task: means over the steps in which it had labels, 0 where it had none.
 
     Attributes:
         losses: [M], mean training loss.
         weights: [M], mean weight.
         groups: [M], the group (0 = smallest centre) each task was in most often; None without groups.
         centres: [M], mean centre of the group that the task was in; None without groups.
-        co_assignment: [M][M], share of steps in which two tasks were in one group; None without groups.
+        co_assignment: [M][M], share of the steps in which both had labels that two tasks were in one group; None
+            without groups.
     """
 
     losses: Row
@@ -76,6 +77,7 @@ class StepRecorder:
         self._records: list[StepRecord] = []
 
     def add(self, losses: Tensor, record: StepRecord) -> None:
+        """Add a step: its losses [M] and its record."""
         self._losses.append(losses)
         self._records.append(record)
 
@@ -83,21 +85,36 @@ class StepRecorder:
         """Summarise all steps so far (one host synchronisation)."""
         import torch
 
-        losses = _row(torch.stack(self._losses).double().mean(0))
-        weights = _row(torch.stack([record.weights for record in self._records]).double().mean(0))
-        grouped = [(r.labels, r.centres) for r in self._records if r.labels is not None and r.centres is not None]
+        losses = torch.stack(self._losses).double()
+        every = torch.ones_like(losses[0], dtype=torch.bool)
+        labelled = [record.labelled for record in self._records]
+        there = torch.stack([every if known is None else known.to(every.device) for known in labelled])
+        weights = torch.stack([record.weights for record in self._records]).double()
+        means = (_row(_mean(losses, there)), _row(_mean(weights, there)))
+        grouped = [
+            (r.labels, r.centres, known)
+            for r, known in zip(self._records, there, strict=True)
+            if r.labels is not None and r.centres is not None
+        ]
         if not grouped:
-            return StepSummary(losses, weights)
-        labels = torch.stack([labels for labels, _ in grouped])
-        centres = torch.stack([centres[labels] for labels, centres in grouped])
-        together = (labels[:, :, None] == labels[:, None, :]).double().mean(0)
+            return StepSummary(*means)
+        known = torch.stack([known for *_, known in grouped])
+        labels = torch.stack([labels for labels, *_ in grouped])
+        centres = torch.stack([centres[labels.clamp(min=0)] for labels, centres, _ in grouped])
+        both = known[:, :, None] & known[:, None, :]
+        together = _mean((labels[:, :, None] == labels[:, None, :]).double(), both)
+        counts = torch.stack([(labels == group).sum(0) for group in range(losses.shape[1])])
         return StepSummary(
-            losses,
-            weights,
-            groups=tuple(labels.mode(0).values.tolist()),
-            centres=_row(centres.double().mean(0)),
+            *means,
+            groups=tuple(counts.argmax(0).tolist()),
+            centres=_row(_mean(centres.double(), known)),
             co_assignment=tuple(_row(row) for row in together),
         )
+
+
+def _mean(values: Tensor, there: Tensor) -> Tensor:
+    """Over the first dimension, where there is something; 0 where there is nothing."""
+    return values.where(there, 0.0).sum(0) / there.sum(0).clamp(min=1)
 
 
 def _row(values: Tensor) -> Row:

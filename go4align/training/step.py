@@ -50,14 +50,16 @@ def train_step(
             representation = _apart(representation)
         losses = _at_least_float32(benchmark.losses(model.decode(representation), batch))
     told = representation if weighting.uses_representation else None
-    record = weighting.backward(losses, shared_parameters=shared_parameters, representation=told)
+    labelled = benchmark.labelled(batch)
+    record = weighting.backward(losses, shared_parameters=shared_parameters, representation=told, labelled=labelled)
     if clip_norm is not None:
         clip_grad_norm_(model.parameters(), clip_norm)
-    step.take(record.good)
+    with weighting.absent_kept(labelled):
+        step.take(record.good)
     if weighting.needs_losses_after:
         with no_grad(), precision.around(device), _running_statistics_kept(model):
             losses_after = _at_least_float32(benchmark.losses(model(batch), batch))
-        weighting.after_step(losses_after)
+        weighting.after_step(losses_after, labelled=labelled)
     step.end()
     return losses.detach(), record
 

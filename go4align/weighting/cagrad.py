@@ -1,7 +1,7 @@
 """CAGrad: conflict-averse gradient descent (Liu et al., NeurIPS 2021)."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy
 
@@ -65,7 +65,13 @@ class CAGrad(GramianWeighting):
         self.takes_scaled_losses = not self.max_norm
         self.c = real_number("c", c, high=LARGEST_C)
         self.scale = option("scale", scale, Scale)
-        self._factor = n_tasks / (1.0 + self.c**2) if scale == "official" else 1.0
+        self._factor = self._factor_of(n_tasks)
+
+    def _factor_of(self, n_tasks: int) -> float:
+        return n_tasks / (1.0 + self.c**2) if self.scale == "official" else 1.0
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        return {**super().narrowed_attributes(tasks), "_factor": self._factor_of(len(tasks))}
 
     def _solve(self, gramian: Matrix) -> Vector:
         moves = conflict_averse(gramian, self.c)

@@ -1,11 +1,13 @@
 """DWA: dynamic weight average (Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from go4align.checks import real_number, whole_number
+from go4align.narrowing import PerTask
 from go4align.weighting._engine.loss_weighting import LossWeighting
 
 LONGEST_WINDOW = 10_000
@@ -61,18 +63,21 @@ class DWA(LossWeighting):
         super().end_epoch()
 
 
-class SlidingWindow(nn.Module):
+class SlidingWindow(PerTask):
     """The last 2 * `window` losses, newest first, which start as ones; weights sum to 1."""
 
+    per_task: ClassVar[Mapping[str, int]] = {"history": 1, "steps": 0}
     total = 1.0
+
     history: Tensor
     steps: Tensor
 
     def __init__(self, n_tasks: int, window: int) -> None:
         super().__init__()
+        self.n_tasks = n_tasks
         self.window = window
         self.register_buffer("history", torch.ones(2 * window, n_tasks, dtype=torch.float64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("steps", torch.zeros(n_tasks, dtype=torch.int64))
 
     def means(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Take in this step's losses [M]; return the newer and the older mean [M]."""
@@ -86,8 +91,10 @@ class SlidingWindow(nn.Module):
         """Epochs mean nothing here."""
 
 
-class EpochMeans(nn.Module):
+class EpochMeans(PerTask):
     """Mean losses of the last two epochs; weights sum to M."""
+
+    per_task: ClassVar[Mapping[str, int]] = {"sums": 0, "count": 0, "newer": 0, "older": 0}
 
     sums: Tensor
     count: Tensor
@@ -96,10 +103,15 @@ class EpochMeans(nn.Module):
 
     def __init__(self, n_tasks: int) -> None:
         super().__init__()
-        self.total = float(n_tasks)
+        self.n_tasks = n_tasks
         for name in ("sums", "newer", "older"):
             self.register_buffer(name, torch.zeros(n_tasks, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("count", torch.zeros(n_tasks, dtype=torch.int64))
+
+    @property
+    def total(self) -> float:
+        """What the weights sum to."""
+        return float(self.n_tasks)
 
     def means(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Add this step's losses [M] to the epoch; return the means [M] of the epochs before."""
@@ -108,7 +120,7 @@ class EpochMeans(nn.Module):
         return self.newer, self.older  # zeros until two epochs have ended, which makes the weights equal
 
     def end_epoch(self) -> None:
-        """Close the epoch; one without a step is not counted."""
+        """Close the epoch; a task without a step in it keeps its means."""
         empty = self.count == 0
         mean = self.sums / self.count.clamp(min=1)
         self.older.copy_(torch.where(empty, self.older, self.newer))

@@ -1,6 +1,7 @@
 """FAMO: fast adaptive multitask optimization (Liu et al., NeurIPS 2023)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,6 +9,9 @@ from torch.optim.adam import adam
 
 from go4align.checks import real_number
 from go4align.weighting._engine.loss_weighting import LossWeighting
+
+_KEPT = ("logits", "previous", "adam_mean", "adam_square")
+"""Of each task."""
 
 EPSILON = 1e-8
 """Added to the losses before their logarithm, as in the official code."""
@@ -31,6 +35,7 @@ class FAMO(LossWeighting):
 
     needs_losses_after = True
     needs_positive_losses = True
+    per_task: ClassVar[Mapping[str, int]] = {**LossWeighting.per_task, **dict.fromkeys(_KEPT, 0)}
 
     logits: Tensor
     previous: Tensor
@@ -49,7 +54,7 @@ class FAMO(LossWeighting):
         super().__init__(n_tasks, task_names=task_names)
         self.weights_lr = real_number("weights_lr", weights_lr)
         self.weight_decay = real_number("weight_decay", weight_decay)
-        for name in ("logits", "previous", "adam_mean", "adam_square"):
+        for name in _KEPT:
             self.register_buffer(name, torch.zeros(n_tasks, dtype=torch.float64))
         self.register_buffer("adam_steps", torch.zeros((), dtype=torch.float64))  # bias corrections have its dtype
 

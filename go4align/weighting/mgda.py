@@ -1,7 +1,7 @@
 """MGDA: multiple-gradient descent (Desideri, Comptes Rendus Mathematique 2012; Sener and Koltun, NeurIPS 2018)."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy
 
@@ -48,7 +48,13 @@ class MGDA(GramianWeighting):
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, task_names=task_names)
         self.scale = option("scale", scale, Scale)
-        self._factor = n_tasks if scale == "tasks" else 1
+        self._factor = self._factor_of(n_tasks)
+
+    def _factor_of(self, n_tasks: int) -> int:
+        return n_tasks if self.scale == "tasks" else 1
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        return {**super().narrowed_attributes(tasks), "_factor": self._factor_of(len(tasks))}
 
     def _solve(self, gramian: Matrix) -> Vector:
         weights = minimum_norm_point(gramian)

@@ -1,6 +1,7 @@
 """Nash-MTL: the tasks' gradients bargain (Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy
 import torch
@@ -43,6 +44,8 @@ class NashMTL(GramianWeighting):
         task_names: M names for error messages.
     """
 
+    per_task: ClassVar[Mapping[str, int]] = {**GramianWeighting.per_task, "latest": 0}
+
     latest: Tensor
 
     def __init__(
@@ -60,7 +63,7 @@ class NashMTL(GramianWeighting):
         self.register_buffer("latest", torch.zeros(n_tasks, dtype=torch.float64))
 
     def _weights(self, gradients: TaskGradients) -> tuple[Tensor, list[float] | None]:
-        if int(self.step) % self.update_every:
+        if int(self.step) % self.update_every and self.tasks is None:  # other tasks make another bargain
             return self.latest, None
         weights, sizes = super()._weights(gradients)
         self.latest.copy_(weights)

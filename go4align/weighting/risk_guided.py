@@ -1,8 +1,8 @@
 """The risk-guided indicator of GO4Align: scale times smoothness (Shen et al., NeurIPS 2024, Eq. 5-7)."""
 
 import math
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy
 import torch
@@ -44,6 +44,7 @@ class RiskGuided(LossWeighting):
     """
 
     needs_positive_losses = True
+    per_task: ClassVar[Mapping[str, int]] = {**LossWeighting.per_task, "log_q": 0}
 
     log_q: Tensor
 
@@ -57,13 +58,31 @@ class RiskGuided(LossWeighting):
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        log_m = math.log(n_tasks)
         self.beta = real_number("beta", beta)
         self.scale = option("scale", scale, Scale)
         self.smooth = flag("smooth", smooth)
         self.takes_scaled_losses = not self.smooth or self.beta == 0.0
-        self._offset = {"sum": 0.0, "mean": -log_m, "none": log_m}[scale]
-        self.register_buffer("log_q", torch.full((n_tasks,), -log_m, dtype=torch.float64))
+        self._offset = self._offset_of(n_tasks)
+        self.register_buffer("log_q", torch.full((n_tasks,), -math.log(n_tasks), dtype=torch.float64))
+
+    def _offset_of(self, n_tasks: int) -> float:
+        """What is added to log q and the logarithm of the scale's sum."""
+        log_m = math.log(n_tasks)
+        return {"sum": 0.0, "mean": -log_m, "none": log_m}[self.scale]
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        return {**super().narrowed_attributes(tasks), "_offset": self._offset_of(len(tasks))}
+
+    def gathered(self, name: str, whole: Tensor, tasks: Tensor) -> Tensor:
+        """q of some of the tasks sums to 1 among them, ..."""
+        part = super().gathered(name, whole, tasks)
+        return part - part.logsumexp(0) if name == "log_q" else part
+
+    def spread(self, name: str, whole: Tensor, part: Tensor, tasks: Tensor) -> None:
+        """... and together they keep the share that they had, so that the others keep theirs."""
+        if name == "log_q":
+            part = part + whole[tasks].logsumexp(0)
+        super().spread(name, whole, part, tasks)
 
     def forward(self, losses: Tensor) -> Tensor:
         """Take a step with losses [M] as `weigh` does; returns gamma [M] float64, exact in the losses' dtype."""

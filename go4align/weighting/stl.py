@@ -1,6 +1,7 @@
 """STL: one task alone, the reference that relative changes are measured against."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
@@ -23,9 +24,14 @@ class SingleTask(LossWeighting):
 
     def __init__(self, n_tasks: int, task: int = 0, *, task_names: Iterable[str] | None = None) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self.task = whole_number("task", task, 0, n_tasks - 1)
+        self.task: int | None = whole_number("task", task, 0, n_tasks - 1)
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        place = tasks.index(self.task) if self.task in tasks else None
+        return {**super().narrowed_attributes(tasks), "task": place}
 
     def _weigh(self, losses: Tensor) -> Tensor:
         weights = losses.new_zeros(self.n_tasks)
-        weights[self.task] = 1
+        if self.task is not None:
+            weights[self.task] = 1
         return weights

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from go4align.checks import real_number
@@ -30,11 +31,19 @@ class UncertaintyWeighting(LossWeighting):
         self.scalarizer.log_var = nn.Parameter(self.scalarizer.log_var.detach().double())
 
     def _weigh(self, losses: Tensor) -> Tensor:
-        return 0.5 * (-self.scalarizer.log_var.detach()).exp()
+        return 0.5 * (-self._present(self.scalarizer.log_var.detach())).exp()
 
     def learn(self, losses: Tensor) -> None:
-        """The gradient of s into `s.grad`."""
-        self.scalarizer(losses).backward()
+        """The gradient of s into `s.grad`; that of tasks without labels is zero."""
+        if self.tasks is None:
+            self.scalarizer(losses).backward()
+            return
+        present = self._present(self.scalarizer.log_var)
+        torch.func.functional_call(self.scalarizer, {"log_var": present}, (losses,)).backward()
+
+    def _present(self, log_var: Tensor) -> Tensor:
+        """Of the tasks that take part in the step."""
+        return log_var if self.tasks is None else log_var[self.tasks]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The log variances, with their own learning rate."""

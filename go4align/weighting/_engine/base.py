@@ -1,7 +1,8 @@
 """The `Weighting` contract: losses in, gradients out, and a detached record of what was done."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from go4align.errors import UserError
 from go4align.grouping import Grouping, Groups
 from go4align.models.base import Representation
+from go4align.narrowing import narrowed
 from go4align.weighting._engine.apply import NotFinite, accumulate, accumulate_on_device
 from go4align.weighting._engine.held import held
+from go4align.weighting._engine.labelled import NO_GROUP, cut_off, labelled_tasks, whole
 from go4align.weighting._engine.loss_checks import LossChecks, detached
 from go4align.weighting._engine.undo import State, Unchanged, Undo
 
@@ -26,12 +29,14 @@ class StepRecord(NamedTuple):
     Attributes:
         weights: [M], finite, the factor that multiplied each task's gradient of the shared parameters. In the losses'
             dtype; in float64 where that cannot hold one of them and the host looks at losses.
-        labels: [M] int64, each task's group in ascending order of centre, or None without groups.
+        labels: [M] int64, each task's group in ascending order of centre, -1 for a task without labels in this batch;
+            or None without groups.
         centres: [K], the group weights in ascending order, or None without groups (see `go4align.Groups`).
         head_weights: [M], the factor that multiplied each task's gradient of all other parameters; None for `weights`.
         good: a bool scalar on the losses' device: whether all losses and the weighted gradients were good. False means
             that `.grad` holds no step to take (`go4align.training.skip` skips it). None where the losses were checked
             on the host: then all were.
+        labelled: [M] bool, as it was given to the step; None where all tasks took part.
     """
 
     weights: Tensor
@@ -39,6 +44,7 @@ class StepRecord(NamedTuple):
     centres: Tensor | None = None
     head_weights: Tensor | None = None
     good: Tensor | None = None
+    labelled: Tensor | None = None
 
 
 class Shared(NamedTuple):
@@ -87,12 +93,14 @@ class Weighting(LossChecks, ABC):
         *,
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
+        labelled: Tensor | None = None,
     ) -> StepRecord:
         """Take one step of the method's own state and return its weights, unclipped; no `.grad` is touched.
 
         Arguments and errors are those of `backward`; detached losses will do where no gradients are compared.
         """
-        return self._weigh_shared(losses, _shared(shared_parameters, representation))
+        shared = _shared(shared_parameters, representation)
+        return self._of_labelled(losses, labelled, lambda present: self._weigh_shared(present, shared))
 
     def backward(
         self,
@@ -100,8 +108,14 @@ class Weighting(LossChecks, ABC):
         *,
         shared_parameters: Iterable[nn.Parameter] = (),
         representation: Representation | None = None,
+        labelled: Tensor | None = None,
     ) -> StepRecord:
         """Accumulate this step's gradients into `.grad`.
+
+        A task without labels in this batch takes no part in the step: the method decides as if the labelled tasks were
+        all there are, so that n_groups is at most their number, and sums and normalisations are theirs; what it keeps
+        of the absent ones stays as it was. They get weight 0 and group -1, and no gradient. With no labelled task at
+        all nothing happens. (For state that an optimiser steps, `parameter_groups`, see `absent_kept`.)
 
         Args:
             losses: [M], attached to the graph.
@@ -110,6 +124,9 @@ class Weighting(LossChecks, ABC):
             representation: a tensor, or several, through which alone the losses depend on the shared parameters.
                 Methods that compare gradients then pass through each head once and never keep all gradients; the others
                 do not look at it.
+            labelled: [M] bool, which tasks have labels in this batch; None (default) for all. On the host, or the host
+                waits for it. The losses of the others may be anything where `torch.stack` made `losses` of scalars;
+                else they must be finite.
 
         Raises:
             UserError: losses of a wrong shape or dtype, on another device, without a graph, or scaled by a GradScaler
@@ -123,7 +140,8 @@ class Weighting(LossChecks, ABC):
             if not losses.requires_grad:
                 raise detached()
             self._look_for_scale(losses)
-        return self._backward(losses, _shared(shared_parameters, representation))
+        shared = _shared(shared_parameters, representation)
+        return self._of_labelled(losses, labelled, lambda present: self._backward(present, shared))
 
     def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared) -> Groups:
         """Take one step as an indicator, for checked losses [M]: the groups of its weights.
@@ -137,13 +155,25 @@ class Weighting(LossChecks, ABC):
     def learn(self, losses: Tensor) -> None:
         """Accumulate gradients of the method's own `parameter_groups` for detached losses [M]."""
 
-    def after_step(self, losses_after: Tensor) -> None:
+    def after_step(self, losses_after: Tensor, *, labelled: Tensor | None = None) -> None:
         """Learn from the losses [M] of the same batch after the optimiser's step (only if `needs_losses_after`).
+
+        Args:
+            losses_after: [M].
+            labelled: as it was for `backward`.
 
         Raises:
             UserError: no step before this call, or, where losses are checked on the host, a bad loss (the state is
                 left as it was). Elsewhere a bad loss, before or after the step, leaves the state so too.
         """
+        tasks = labelled_tasks(labelled, self.n_tasks)
+        if tasks is None:
+            self._after_step(losses_after)
+        elif tasks:
+            with narrowed(self, tasks):
+                self._after_step(losses_after.detach()[tasks])
+
+    def _after_step(self, losses_after: Tensor) -> None:
         losses, good = self._checked(losses_after, ahead=0)
         if good is None:
             if not int(self.step):
@@ -166,6 +196,45 @@ class Weighting(LossChecks, ABC):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups of the learnable parameters, each with its own `lr`; empty for most methods."""
         return []
+
+    @contextmanager
+    def absent_kept(self, labelled: Tensor | None) -> Iterator[None]:
+        """Around the optimiser's step: what is learnt of absent tasks stays, which its momentum would move.
+
+        Args:
+            labelled: as it was for `backward`.
+        """
+        groups = self.parameter_groups()
+        tasks = labelled_tasks(labelled, self.n_tasks) if groups else None
+        if tasks is None:
+            yield
+            return
+        absent = [task for task in range(self.n_tasks) if task not in tasks]
+        kept = [(parameter, parameter.detach()[absent]) for group in groups for parameter in group["params"]]
+        yield
+        with torch.no_grad():
+            for parameter, before in kept:
+                parameter[absent] = before
+
+    def _of_labelled(self, losses: Tensor, labelled: Tensor | None, take: Callable[[Tensor], StepRecord]) -> StepRecord:
+        """Take a step with all losses, or with those of the labelled tasks."""
+        tasks = labelled_tasks(labelled, self.n_tasks)
+        if tasks is None:
+            return take(losses)
+        if losses.shape != (self.n_tasks,):
+            self._checked(losses)  # says what is wrong
+        n_tasks = self.n_tasks
+        if not tasks:
+            return StepRecord(torch.zeros_like(losses.detach()), labelled=labelled)
+        with cut_off(losses, tasks) as present, narrowed(self, tasks):
+            record = take(present)
+        heads = record.head_weights
+        return record._replace(
+            weights=whole(record.weights, tasks, n_tasks),
+            labels=None if record.labels is None else whole(record.labels, tasks, n_tasks, NO_GROUP),
+            head_weights=None if heads is None else whole(heads, tasks, n_tasks),
+            labelled=labelled,
+        )
 
     @cached_property
     def _state(self) -> State:

@@ -21,12 +21,25 @@ def task_roots(losses: Tensor) -> list[tuple[Tensor | GradientEdge, Tensor]]:
     heads. Any other losses [M] are entered with the task's unit vector.
     """
     stack = losses.grad_fn
+    chosen = range(len(losses))
+    if stack is not None and stack.name() == "IndexSelectBackward0":  # some of the tasks
+        chosen = stack._saved_index.tolist()  # type: ignore[attr-defined]  # autograd's own
+        stack = stack.next_functions[0][0]
     edges = stack.next_functions if stack is not None and stack.name() == "StackBackward0" else ()
-    if len(edges) == len(losses) and all(node is not None and not is_leaf(node) for node, _ in edges):
+    found = [edges[task] for task in chosen] if edges else []
+    if found and all(node is not None and not is_leaf(node) for node, _ in found):
         one = torch.ones((), dtype=losses.dtype, device=losses.device)
-        return [(GradientEdge(node, number), one) for node, number in edges if node is not None]
+        return [(GradientEdge(node, number), one) for node, number in found if node is not None]
     units = torch.eye(len(losses), dtype=losses.dtype, device=losses.device)
     return [(losses, unit) for unit in units]
+
+
+def roots_of(losses: Tensor) -> list[Node]:
+    """The nodes that computed each of M scalars that `torch.stack` put together; none of any other losses."""
+    stack = losses.grad_fn
+    if stack is None or stack.name() != "StackBackward0":
+        return []
+    return [node for node, _ in stack.next_functions if node is not None]
 
 
 def leaves(outputs: Iterable[Tensor], beyond: Sequence[Tensor] = ()) -> list[Tensor]:

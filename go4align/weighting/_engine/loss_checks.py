@@ -1,20 +1,21 @@
 """What is asked of losses before a step is taken with them, and when the answer is told."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from go4align.checks import whole_number
 from go4align.errors import UserError
+from go4align.narrowing import PerTask
 from go4align.weighting._engine.grad_scaler import factor_of, is_scale
 
 UNCHANGED = "The weighting's state is unchanged"
 
 
-class LossChecks(nn.Module):
+class LossChecks(PerTask):
     """The half of a `Weighting` that looks at the losses [M] and counts its steps.
 
     Bad losses (not finite, or negative where the method needs positive ones) never change the state, nor do losses
@@ -38,6 +39,7 @@ class LossChecks(nn.Module):
     takes_scaled_losses: bool = False
     """Whether losses times a factor give the step times that factor, which a GradScaler's `unscale_` then takes out."""
 
+    per_task: ClassVar[Mapping[str, int]] = {"first_bad_step": 0}
     first_bad_step: Tensor
     step: Tensor
 
@@ -49,9 +51,14 @@ class LossChecks(nn.Module):
             raise UserError(f"`task_names` must have {n_tasks} entries (one per task), found {len(self.task_names)}.")
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first_bad_step", torch.zeros(n_tasks, dtype=torch.int64))
+        self.tasks: list[int] | None = None
         self._device = self.first_bad_step.device
         self._looked_for_scale = False
         self._scaled = False
+
+    def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
+        names = tuple(self.task_names[task] for task in tasks)
+        return {**super().narrowed_attributes(tasks), "task_names": names, "tasks": tasks}
 
     @property
     def checks_on_host(self) -> bool:

@@ -165,7 +165,7 @@ def test_famo_learns_from_the_same_augmented_batch_normalised_by_itself(monkeypa
     toy, model = Toy(), Normalised().train()
     weighting = build_weighting("famo", 6)
     told: list[Tensor] = []
-    monkeypatch.setattr(weighting, "after_step", told.append)
+    monkeypatch.setattr(weighting, "after_step", lambda losses, labelled: told.append(losses))
     batch = here(next(toy.batches("train", 16)))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     train_step(toy, model, batch, weighting, optimizer, model.shared_parameters())

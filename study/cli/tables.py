@@ -47,15 +47,30 @@ def main_table(final: FinalTable) -> Table:
         cells = [cell for row in (default, tuned) for cell in (_with_error(row), _median(row))]
         taken = [_mebibytes(shown.peak_device_mib) for _ in memory]
         table.add_row(method, *cells, f"{shown.mean_rank:.2f}", f"{shown.epoch_s:.2f}", *taken, str(shown.seeds))
-    table.add_row("stl", "-", "-", "0", "0", "-", "-", *("-" for _ in memory), "-")
+    if final.reference_method == "stl":
+        table.add_row("stl", "-", "-", "0", "0", "-", "-", *("-" for _ in memory), "-")
     table.caption = (
-        f"Δm: mean over tasks of the change against single-task learning (stl, {final.reference}), lower is better; "
-        "median: over tasks; MR: mean rank among the tuned methods"
+        f"Δm: mean over metrics of the change against {_reference(final)}, lower is better; "
+        "median: over metrics; MR: mean rank among the tuned methods"
     )
+    errors = [row.reference_se for row in final.rows if row.reference_se is not None]
+    if errors:
+        table.caption += (
+            f"; ±: over seeds, for comparing methods; against zero the reference's error of {min(errors):.1f} to "
+            f"{max(errors):.1f} comes on top (root of the sum of squares)"
+        )
+    table.caption += f"; {final.budgets}"
+    if final.data_note:
+        table.caption += f"; data: {final.data_note}"
     if memory:
         table.caption += "; MiB: the most that tensors took on a GPU"
     table.caption_justify = "left"
     return table
+
+
+def _reference(final: FinalTable) -> str:
+    whose = "single-task learning" if final.reference_method == "stl" else "the method's runs"
+    return f"{whose} ({final.reference_method}, {final.reference})"
 
 
 def configuration_table(final: FinalTable) -> Table:
@@ -90,7 +105,7 @@ def task_table(final: FinalTable) -> Table:
     Tasks are lines and methods columns, or the other way round where there are more methods.
     """
     rows = [row for row in final.rows if row.candidate.origin == "tuned"]
-    table = Table(title="Change per task against single-task learning, tuned, %", title_justify="left")
+    table = Table(title=f"Change per task against {final.reference_method}, tuned, %", title_justify="left")
     keys = list(rows[0].changes) if rows else []
     if len(rows) <= len(keys):
         table.add_column("task/metric")

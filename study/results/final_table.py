@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.metrics import mean_ranks
 from study.spec.configuration import BestFile, Configuration, Reference
 from study.spec.sections import digest
+from study.spec.study_file import SINGLE_TASK, StudyFile
 from study.trials.records import Origin
 from study.trials.scores import Metrics
 
@@ -43,6 +45,8 @@ class FinalRow:
         seeds: how many runs finished.
         delta_m, delta_m_se: mean and standard error over seeds, percent; lower is better. The error is None for one
             seed.
+        reference_se: what the reference's own error adds to that of Delta m, percent: it counts where Delta m is held
+            against zero, and cancels between rows. None where the reference has one seed or is published.
         median_change: median over metrics of the relative change (mean over seeds), percent.
         mean_rank: over the metrics, among the rows of the same origin.
         changes: relative change per `task/metric` (mean over seeds), percent.
@@ -59,6 +63,7 @@ class FinalRow:
     changes: Metrics
     epoch_s: float
     peak_device_mib: float | None = None
+    reference_se: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,13 @@ class FinalTable:
 
     Attributes:
         study: its name.
-        reference: "measured" or "published".
+        reference: what Delta m is relative to, in a few words.
         rows: one per candidate.
         families: task names by family of tasks.
         failed: id and reason of runs that failed.
+        reference_method: whose runs the reference is: "stl", or a method.
+        budgets: of search and final runs, in words.
+        data_note: what must be known of the data, such as that they are generated; or empty.
     """
 
     study: str
@@ -78,6 +86,9 @@ class FinalTable:
     rows: tuple[FinalRow, ...]
     families: Mapping[str, Sequence[str]]
     failed: tuple[str, ...] = ()
+    reference_method: str = SINGLE_TASK
+    budgets: str = ""
+    data_note: str = ""
 
     @property
     def on_device(self) -> bool:
@@ -85,15 +96,15 @@ class FinalTable:
         return any(row.peak_device_mib is not None for row in self.rows)
 
 
-def candidates(best: BestFile, defaults: Mapping[str, Configuration]) -> list[Candidate]:
-    """For every method of `best`, its defaults (where known) and its tuned configuration."""
+def candidates(study: StudyFile, best: BestFile, defaults: Mapping[str, Configuration]) -> list[Candidate]:
+    """For every method of `best`, its defaults (where known) and its tuned configuration, under the budget of the
+    study's final runs."""
     chosen = []
     for tuned in best.configurations:
         method = tuned.method.key
         if method in defaults:
-            chosen.append(Candidate(method, "default", defaults[method]))
-        plain = Configuration(benchmark=tuned.benchmark, method=tuned.method, training=tuned.training)
-        chosen.append(Candidate(method, "tuned", plain))
+            chosen.append(Candidate(method, "default", study.budgeted(defaults[method], "final")))
+        chosen.append(Candidate(method, "tuned", study.budgeted(tuned, "final")))
     return chosen
 
 
@@ -104,8 +115,7 @@ def final_id(candidate: Candidate, seed: int, reference: Reference) -> str:
 
 
 def final_table(
-    study: str,
-    benchmark: Benchmark,
+    study: StudyFile,
     chosen: Sequence[Candidate],
     seeds: Sequence[int],
     reference: Reference,
@@ -116,12 +126,12 @@ def final_table(
     """Aggregate final runs over seeds.
 
     Args:
-        study: its name.
-        benchmark: says which metrics there are, and which way is better.
+        study: whose final runs.
         chosen: the candidates; one without a finished run has no row.
         seeds, reference: which runs of theirs count.
         trials, metrics: frames of the study, see `study.results.StoredStudy`.
     """
+    benchmark = study.build_final_benchmark()
     ids = {c.key: [final_id(c, seed, reference) for seed in seeds] for c in chosen}
     ended = trials.set_index("trial")
     finished = ended[ended["status"] == "finished"]
@@ -135,7 +145,7 @@ def final_table(
         of_origin = {key: values.loc[found] for key, found in runs.items() if key[1] == origin and found}
         ranks |= _ranks(benchmark, of_origin)
     rows = [
-        _row(benchmark, c, values.loc[found], changes.loc[found], finished.loc[found], ranks[c.key])
+        _row(benchmark, c, values.loc[found], changes.loc[found], finished.loc[found], ranks[c.key], reference)
         for c in chosen
         if (found := runs[c.key])
     ]
@@ -144,7 +154,25 @@ def final_table(
     wanted = set().union(*ids.values())
     failed = ended[(ended["status"] == "failed") & ended.index.isin(wanted)]["reason"]
     reasons = tuple(f"{trial}: {reason}" for trial, reason in failed.items())
-    return FinalTable(study, reference.source, tuple(rows), benchmark.families(), reasons)
+    return FinalTable(
+        study.name,
+        reference.described,
+        tuple(rows),
+        benchmark.families(),
+        reasons,
+        reference_method=reference.method,
+        budgets=_budgets(study),
+        data_note=benchmark.data_note,
+    )
+
+
+def _budgets(study: StudyFile) -> str:
+    """Of search and final runs: epochs, and the options of the benchmark in which they differ."""
+    if study.final is None:
+        return f"search and final runs: {study.training.epochs} epochs"
+    data = ", ".join(f"{key} {json.dumps(value)}" for key, value in study.final.benchmark.items())
+    final = f"{study.final_training.epochs} epochs" + (f" with {data}" if data else "")
+    return f"search: {study.training.epochs} epochs; final runs: {final}"
 
 
 def _row(
@@ -154,6 +182,7 @@ def _row(
     changes: pd.DataFrame,
     trials: pd.DataFrame,
     mean_rank: float,
+    reference: Reference,
 ) -> FinalRow:
     """`values` and `changes` have a line per run, and a column per `task/metric`; `trials` has the runs themselves."""
     deltas = values["delta_m"].tolist()
@@ -168,7 +197,35 @@ def _row(
         changes=mean_changes,
         epoch_s=statistics.fmean(trials["epoch_s"]),
         peak_device_mib=max(trials["peak_device_mib"].dropna(), default=None),
+        reference_se=reference_error(benchmark, {key: float(values[key].mean()) for key in mean_changes}, reference),
     )
+
+
+def reference_error(benchmark: Benchmark, values: Metrics, reference: Reference) -> float | None:
+    """The standard error of Delta m that comes from the reference's, in percent, to first order.
+
+    Delta m = 100 / n sum_k s_k (v_k - r_k) / r_k over n metrics, s_k = -1 where higher is better, changes by
+    -100 / n s_k v_k / r_k^2 for each unit of r_k. What runs of one seed add is summed over the metrics that they gave
+    together (a task's; or all, of a method's run), so that these may depend on each other; parts of different runs are
+    independent, and their variances add.
+
+    Args:
+        benchmark: says which way is better.
+        values: v by `task/metric`.
+        reference: r, the mean of `runs`.
+    """
+    if len(reference.runs) < 2:
+        return None
+    metrics = benchmark.metrics()
+    slopes = {
+        key: (1.0 if metrics[key].higher_is_better else -1.0) * 100 / len(values) * value / reference.test[key] ** 2
+        for key, value in values.items()
+    }
+    together = [list(values)]
+    if reference.method == SINGLE_TASK:
+        together = [[f"{task.name}/{metric.name}" for metric in task.metrics] for task in benchmark.tasks]
+    parts = [[sum(slopes[key] * run[key] for key in keys) for run in reference.runs] for keys in together]
+    return float(sum(statistics.variance(part) / len(part) for part in parts) ** 0.5)
 
 
 def _ranks(benchmark: Benchmark, runs: Mapping[tuple[str, Origin], pd.DataFrame]) -> dict[tuple[str, Origin], float]:
@@ -184,11 +241,11 @@ def main_csv(final: FinalTable) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     tasks = list(final.rows[0].changes) if final.rows else []
-    columns = ["method", "origin", "delta_m", "delta_m_se", "median_change", "mean_rank", "epoch_s"]
+    columns = ["method", "origin", "delta_m", "delta_m_se", "reference_se", "median_change", "mean_rank", "epoch_s"]
     columns += [*(["peak_device_mib"] if final.on_device else []), "seeds"]
     writer.writerow([*columns, "configuration", *(f"{task}_change" for task in tasks)])
     for row in final.rows:
-        numbers = [row.delta_m, row.delta_m_se, row.median_change, row.mean_rank, row.epoch_s]
+        numbers = [row.delta_m, row.delta_m_se, row.reference_se, row.median_change, row.mean_rank, row.epoch_s]
         numbers += [*([row.peak_device_mib] if final.on_device else []), row.seeds]
         configuration = row.candidate.configuration.model_dump_json()
         writer.writerow([*row.candidate.key, *numbers, configuration, *(row.changes[task] for task in tasks)])

@@ -18,7 +18,7 @@ from study.results.final_table import FinalTable, candidates, final_table
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
 from study.spec.loading import parse_json
-from study.spec.study_file import StudyFile
+from study.spec.study_file import Budgeted, StudyFile
 from study.store.client import NoStoreError, connect
 from study.store.queries import has_trials, read_study
 from study.store.references import find_references
@@ -176,8 +176,8 @@ class StoredStudy:
         runs = [run for run in self._run.trials if wanted.items() <= run.data.tags.items()]
         return {run.data.tags["method"]: _parse(Configuration, run, "configuration") for run in runs}
 
-    def reference(self) -> Reference:
-        """The single-task metrics that its Delta m is relative to.
+    def reference(self, stage: Budgeted = "search") -> Reference:
+        """The metrics that its Delta m is relative to, in the search or in final runs.
 
         Raises:
             UserError: the store lacks a single-task run.
@@ -186,7 +186,7 @@ class StoredStudy:
         if self.study.reference == "published":
             return published_reference(benchmark)
         return measured_reference(
-            self.study, benchmark, lambda keys: find_references(self._client, keys), self._refuse_to_train
+            self.study, benchmark, lambda keys: find_references(self._client, keys), self._refuse_to_train, stage
         )
 
     def final_table(
@@ -194,6 +194,7 @@ class StoredStudy:
         best: BestFile | None = None,
         seeds: Sequence[int] | None = None,
         fresh: Sequence[tuple[Trial, TrialResult]] = (),
+        reference: Reference | None = None,
     ) -> FinalTable:
         """Published defaults and tuned configurations over the final seeds, from the final runs that there are.
 
@@ -201,18 +202,19 @@ class StoredStudy:
             best: the tuned configurations and their reference; default `best()`.
             seeds: which final seeds count; default the study file's.
             fresh: results that the store may not have taken yet.
+            reference: of the final runs, where it is known.
 
         Raises:
             UserError: as `best`.
         """
         best = best or self.best()
-        benchmark = build_benchmark(self.study.benchmark.name, **self.study.benchmark.options)
-        chosen = candidates(best, self.defaults())
+        reference = reference or (self.reference("final") if self.study.final_reference_differs else best.reference)
+        chosen = candidates(self.study, best, self.defaults())
         seeds = self.study.seeds.final if seeds is None else seeds
         outcomes = {one.trial: one for one in self._outcomes}
         outcomes |= {trial.id: outcome_of_result(trial, result) for trial, result in fresh}
         trials, metrics = trials_frame(outcomes.values()), metrics_frame(outcomes.values())
-        return final_table(self.name, benchmark, chosen, seeds, best.reference, trials=trials, metrics=metrics)
+        return final_table(self.study, chosen, seeds, reference, trials=trials, metrics=metrics)
 
     @cached_property
     def _outcomes(self) -> list[Outcome]:

@@ -24,7 +24,7 @@ from study.spec.loading import (
 )
 from study.spec.search_space import Choice, Range, SearchSpace, load_space
 from study.spec.sections import Section, digest, is_name
-from study.spec.study_file import Budget, Resources, Scheduler, Seeds, StudyFile
+from study.spec.study_file import Budget, Budgeted, Resources, Scheduler, Seeds, StudyFile
 from study.spec.yaml import read_otherwise, read_text, read_yaml, to_yaml
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "BestConfiguration",
     "BestFile",
     "Budget",
+    "Budgeted",
     "Choice",
     "Configuration",
     "MethodSection",

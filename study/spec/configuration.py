@@ -177,12 +177,31 @@ class Reference(Section):
 
     Attributes:
         source: "measured" under the same budget, or "published" (then both splits hold the published test values).
-        val, test: metrics per split.
+        val, test: metrics per split, means over the reference's seeds.
+        method: what was measured, "stl" for single tasks.
+        runs: test metrics of each seed, where there are several.
+        lrs: the learning rate of each task, or of the method.
+        searched_lrs: among how many that was chosen.
+        note: what must be known of published numbers.
     """
 
     source: Literal["measured", "published"]
     val: dict[str, float]
     test: dict[str, float]
+    method: str = "stl"
+    runs: list[dict[str, float]] = Field(default=[])
+    lrs: dict[str, float] = Field(default={})
+    searched_lrs: int = 1
+    note: str = ""
+
+    @property
+    def described(self) -> str:
+        """What it is, in a few words."""
+        if self.source == "published":
+            return f"published: {self.note}" if self.note else "published"
+        seeds = f"mean of {len(self.runs)} seeds" if self.runs else "1 seed"
+        lr = f"lr the best of {self.searched_lrs}" if self.searched_lrs > 1 else "the study's lr"
+        return f"measured: {lr}, {seeds}"
 
     @property
     def splits(self) -> dict[str, dict[str, float]]:

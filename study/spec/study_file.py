@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
-from go4align.training import check_watched
+from go4align.training import TrainingOptions, check_watched
 from go4align.weighting.registry import available_methods
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
 from study.spec.sections import Kept, Name, Section
+
+SINGLE_TASK = "stl"
+Budgeted = Literal["search", "final"]
+"""The stages that have a budget of their own."""
 
 _FINEST = 0.0001
 """The smallest share of a CPU or GPU that Ray hands out."""
@@ -69,17 +73,42 @@ class Seeds(Section):
     """Search, reference and final runs never share a seed."""
 
     search: Seed = 0
-    reference: Seed = 1
+    reference: Seed | Annotated[list[Seed], Field(min_length=1)] = 1
     final: Annotated[list[Seed], Field(min_length=1)] = Field(default=[101, 102, 103])
+
+    @property
+    def references(self) -> list[int]:
+        """Those of the reference: the first for the search, all for final runs."""
+        return [self.reference] if isinstance(self.reference, int) else list(self.reference)
 
     @model_validator(mode="after")
     def _disjoint(self) -> Seeds:
-        seeds = [self.search, self.reference, *self.final]
+        seeds = [self.search, *self.references, *self.final]
         if len(set(seeds)) < len(seeds):
             raise UserError(
                 f"Seeds must differ between search, reference and final runs, found {seeds}. Change the repeated one."
             )
         return self
+
+
+class MeasuredReference(Section):
+    """A reference that is measured otherwise than by single tasks at the study's learning rate.
+
+    Attributes:
+        method: whose runs, with its defaults: "stl", or another where single tasks are too many to train alone.
+        lrs: learning rates that are tried under the search's budget, of which each task takes its best on validation;
+            None for the study's own.
+    """
+
+    method: str = SINGLE_TASK
+    lrs: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] | None = None
+
+
+class Final(Section):
+    """In which options of benchmark and training final runs differ from the search: more data, more epochs."""
+
+    benchmark: dict[str, Any] = Field(default={})
+    training: dict[str, Any] = Field(default={})
 
 
 class StudyFile(Kept):
@@ -94,7 +123,8 @@ class StudyFile(Kept):
     budget: Budget
     scheduler: Scheduler = Scheduler()
     resources: Resources = Resources()
-    reference: Literal["measured", "published"] = "measured"
+    reference: Literal["measured", "published"] | MeasuredReference = "measured"
+    final: Final | None = Field(default=None, exclude_if=lambda final: final is None)
     seeds: Seeds = Seeds()
     tracking_uri: str | None = None
 
@@ -121,6 +151,68 @@ class StudyFile(Kept):
             raise UserError("`budget.gpu_hours` needs GPUs: set `resources.gpus` above 0, or remove it.")
         return self
 
+    @model_validator(mode="after")
+    def _known_reference(self) -> StudyFile:
+        if (method := self.reference_method) not in (*self.variants, *available_methods()):
+            raise unknown_name("method of `reference`", method, [*available_methods(), *self.variants])
+        return self
+
+    @model_validator(mode="after")
+    def _final_fits(self) -> StudyFile:
+        if self.final is not None:
+            if "lr" in self.final.training:
+                raise UserError("`final.training.lr` must not be given: final runs take the tuned one. Remove it.")
+            if "name" in self.final.benchmark:
+                raise UserError("`final.benchmark.name` must not be given: final runs are of the study's. Remove it.")
+            try:
+                self.final_benchmark, self.final_training  # noqa: B018 - built, to see whether they can be
+            except (UserError, ValidationError) as error:
+                raise UserError(f"`final`: {error}") from None
+        return self
+
+    @property
+    def reference_method(self) -> str:
+        """Whose runs a measured reference are."""
+        return self.reference.method if isinstance(self.reference, MeasuredReference) else SINGLE_TASK
+
+    @property
+    def reference_lrs(self) -> list[float]:
+        """The learning rates that a measured reference is chosen from."""
+        named = self.reference.lrs if isinstance(self.reference, MeasuredReference) else None
+        return named or [self.training.lr]
+
+    @property
+    def final_reference_differs(self) -> bool:
+        """Whether final runs have a reference of their own."""
+        several = len(self.seeds.references) > 1
+        return self.reference != "published" and (several or self.final is not None)
+
+    @property
+    def final_benchmark(self) -> BenchmarkSection:
+        """As final runs read it."""
+        changes = self.final.benchmark if self.final else {}
+        return BenchmarkSection(
+            name=self.benchmark.name, data_digest=self.benchmark.data_digest, **{**self.benchmark.options, **changes}
+        )
+
+    @property
+    def final_training(self) -> TrainingOptions:
+        """As final runs train."""
+        changes = self.final.training if self.final else {}
+        known = [field.name for field in fields(TrainingOptions)]
+        for key in changes:
+            if key not in known:
+                raise unknown_name("key of `training`", key, known)
+        return replace(self.training, **changes)
+
+    def budgeted(self, configuration: Configuration, stage: Budgeted, lr: float | None = None) -> Configuration:
+        """A configuration under a stage's budget: its own hyperparameters and learning rate (or `lr`), the stage's
+        benchmark and training options."""
+        lr = configuration.training.lr if lr is None else lr
+        search = (configuration.benchmark, configuration.training)
+        benchmark, training = search if stage == "search" else (self.final_benchmark, self.final_training)
+        return Configuration(benchmark=benchmark, method=configuration.method, training=replace(training, lr=lr))
+
     @property
     def written_out(self) -> dict[str, Any]:
         """As JSON values, the defaults of benchmark and variants filled in: what two files differ in that mean
@@ -138,10 +230,22 @@ class StudyFile(Kept):
         """
         benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
         check_watched(self.training.selection_rule.metric, benchmark)
+        if self.final is not None:
+            self.build_final_benchmark()
         if self.reference == "published" and not benchmark.published_stl():
             raise UserError(
                 f"The benchmark '{self.benchmark.name}' has no published STL numbers. Set `reference: measured`."
             )
+        return benchmark
+
+    def build_final_benchmark(self) -> Benchmark:
+        """The benchmark as final runs read it."""
+        section = self.final_benchmark
+        try:
+            benchmark = build_benchmark(section.name, **section.options)
+            check_watched(self.final_training.selection_rule.metric, benchmark)
+        except UserError as error:
+            raise UserError(f"`final`: {error}") from None
         return benchmark
 
     def with_data(self, benchmark: Benchmark) -> StudyFile:

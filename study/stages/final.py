@@ -11,6 +11,7 @@ from study.results import Candidate, FinalTable, StoredStudy, candidates, final_
 from study.spec import Reference, Seeds, digest
 from study.stages.plan import FinalPlan, Plan, plan_of
 from study.stages.progress import notices
+from study.stages.reference import run_reference
 from study.stages.session import open_session
 from study.tracking import JournalTracker
 from study.trials.records import Trial, TrialResult
@@ -24,8 +25,9 @@ def final_seeds(seeds: Seeds, count: int | None) -> list[int]:
     if count is None:
         return list(seeds.final)
     whole_number("--seeds", count, 1, _MOST_SEEDS)
-    taken = {seeds.search, seeds.reference}
-    upwards = (seed for seed in range(max(seeds.final) + 1, max(seeds.final) + count + 3) if seed not in taken)
+    taken = {seeds.search, *seeds.references}
+    last = max(seeds.final)
+    upwards = (seed for seed in range(last + 1, last + 1 + count + len(taken)) if seed not in taken)
     return [*seeds.final, *upwards][:count]
 
 
@@ -71,7 +73,7 @@ def run_final(asked: FinalPlan, store: str, *, address: str | None, console: Con
                 f"{asked.source} has another `benchmark` than the study '{stored.name}'. Write it with `study best`."
             )
     runs = _Finals(asked, stored, store, address, console)
-    if runs.missing:
+    if not runs.complete:
         return runs.train()
     if (plan := runs.plan) and plan.final == asked:
         runs.keep_late()
@@ -90,9 +92,32 @@ class _Finals:
         self._tracker = JournalTracker(stored.study, store, study_run=stored.study_run, notify=self._say)
         self._session = partial(open_session, stored.study, self._tracker, address=address, console=console)
         self._seeds = final_seeds(stored.study.seeds, asked.seeds)
-        self._trials = final_trials(candidates(asked.frozen, stored.defaults()), self._seeds, asked.frozen.reference)
-        finished = set(stored.trials.query("status == 'finished'")["trial"])
-        self.missing = [trial for trial in self._trials if trial.id not in finished]
+        self._candidates = candidates(stored.study, asked.frozen, stored.defaults())
+        self._reference = self._known_reference()
+
+    def _known_reference(self) -> Reference | None:
+        """What the final runs' Delta m is relative to; None where that has not been measured yet."""
+        if not self._stored.study.final_reference_differs:
+            return self._asked.frozen.reference
+        try:
+            return self._stored.reference("final")
+        except UserError:
+            return None
+
+    @property
+    def _trials(self) -> list[Trial]:
+        assert self._reference is not None
+        return final_trials(self._candidates, self._seeds, self._reference)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to train."""
+        return self._reference is not None and not self._missing
+
+    @property
+    def _missing(self) -> list[Trial]:
+        finished = set(self._stored.trials.query("status == 'finished'")["trial"])
+        return [trial for trial in self._trials if trial.id not in finished]
 
     @property
     def plan(self) -> Plan | None:
@@ -103,14 +128,15 @@ class _Finals:
         """Of the runs in the store and of `fresh` ones."""
         by_id = {trial.id: trial for trial in self._trials}
         results = [(by_id[result.trial], result) for result in fresh]
-        return self._stored.final_table(self._asked.frozen, self._seeds, results)
+        return self._stored.final_table(self._asked.frozen, self._seeds, results, self._reference)
 
     def train(self) -> FinalTable:
         """Train what is missing, and keep the table."""
         with self._session() as session:
             if plan := self.plan:
                 plan.saved_with(final=self._asked)
-            table = self.table(session.run_all("final", self.missing))
+            self._reference = self._reference or run_reference(session, "final")
+            table = self.table(session.run_all("final", self._missing))
             self._keep(table)
             return table
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from study.spec import Reference
+from study.spec import Budgeted, Reference
 from study.stages.progress import notices
 from study.stages.session import Session
 from study.store.references import references_if_reached
@@ -11,8 +11,8 @@ from study.trials.reference import measured_reference, published_reference
 from study.trials.scores import Metrics
 
 
-def run_reference(session: Session) -> Reference:
-    """Published numbers, or single-task runs, but for those that the tracker's store has already."""
+def run_reference(session: Session, stage: Budgeted = "search") -> Reference:
+    """Published numbers, or a stage's reference runs, but for those that the tracker's store has already."""
     if session.study.reference == "published":
         return published_reference(session.benchmark)
 
@@ -23,4 +23,4 @@ def run_reference(session: Session) -> Reference:
     def train(trials: Sequence[Trial]) -> list[TrialResult]:
         return session.run_all("reference", trials, compared=False)
 
-    return measured_reference(session.study, session.benchmark, find, train)
+    return measured_reference(session.study, session.benchmark, find, train, stage)

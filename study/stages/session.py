@@ -134,6 +134,8 @@ def open_session(
         if trains:
             benchmark.prepare()
             study.with_data(benchmark)
+            if benchmark.data_note:
+                say(f"Data: {benchmark.data_note}")
             say("Starting Ray" if address is None else f"Connecting to Ray at {address}")
             stack.enter_context(ray_session(address))
             check_resources(study.resources)

@@ -12,7 +12,7 @@ from study.spec.study_file import StudyFile
 from study.store.client import connect, pages
 from study.store.keys import final_metrics
 from study.store.queries import OLDEST_FIRST, StoredRun, read_studies
-from study.trials.reference import reference_key, reference_trials
+from study.trials.reference import reference_keys
 from study.trials.scores import Metrics
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _needed(stored: StoredRun) -> list[str]:
         if study.reference == "published":
             return []
         benchmark = build_benchmark(study.benchmark.name, **study.benchmark.options)
-        return [reference_key(trial.configuration, trial.seed) for trial in reference_trials(study, benchmark)]
+        return reference_keys(study, benchmark)
     except UserError:
         return []
 

@@ -3,13 +3,23 @@
 import csv
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from records import GOOD
 
 from go4align import UserError
 from go4align.benchmarks.toy import Toy
 from study.cli.tables import main_table, task_table
-from study.results.final_table import Candidate, FinalRow, FinalTable, candidates, final_id, final_table, main_csv
+from study.results.final_table import (
+    Candidate,
+    FinalRow,
+    FinalTable,
+    candidates,
+    final_id,
+    final_table,
+    main_csv,
+    reference_error,
+)
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, trials_frame
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
 from study.spec.study_file import Seeds, StudyFile
@@ -17,7 +27,7 @@ from study.stages.final import final_seeds, final_trials
 from study.trials.records import Trial, TrialResult
 
 STUDY = StudyFile.model_validate(GOOD)
-TOY = Toy(n_tasks=2)
+TWO = StudyFile.model_validate({**GOOD, "benchmark": {"name": "toy", "n_tasks": 2}})
 REFERENCE = Reference(source="measured", val={}, test={"task0/mae": 1.0, "task1/mae": 2.0})
 LS, TUNED = STUDY.configuration("ls"), STUDY.configuration("go4align", {"n_groups": 3})
 DEFAULT = STUDY.configuration("go4align")
@@ -45,7 +55,7 @@ def test_candidates_are_default_and_tuned_of_each_method() -> None:
     frozen = BestFile(
         study="mine", reference=REFERENCE, configurations=[BestConfiguration(**sections, trial="t", score=1.0)]
     )
-    found = candidates(frozen, {"go4align": DEFAULT, "ls": LS})
+    found = candidates(STUDY, frozen, {"go4align": DEFAULT, "ls": LS})
     assert [(c.key, c.configuration) for c in found] == [
         (("go4align", "default"), DEFAULT), (("go4align", "tuned"), TUNED),
     ]  # fmt: skip
@@ -72,7 +82,7 @@ def test_the_table_is_mean_and_standard_error_with_ranks_among_the_tuned() -> No
     runs = [run(CHOSEN[0], 101, 1.2, 2.0), run(CHOSEN[0], 102, 1.4, 2.0),
             run(CHOSEN[2], 101, 3.0, 6.0), run(CHOSEN[3], 101, 1.0, 2.2), failed]  # fmt: skip
     frames = {"trials": trials_frame(runs), "metrics": metrics_frame(runs)}
-    table = final_table("mine", TOY, CHOSEN, [101, 102], REFERENCE, **frames)
+    table = final_table(TWO, CHOSEN, [101, 102], REFERENCE, **frames)
     rows = {row.candidate.key: row for row in table.rows}
     assert [row.candidate.key for row in table.rows][:2] == [("go4align", "default"), ("go4align", "tuned")]
     ls = rows["ls", "tuned"]
@@ -97,7 +107,7 @@ def test_memory_has_a_column_only_where_a_gpu_was_measured(on_device: bool) -> N
     ]
     runs.append(run(CHOSEN[3], 101, 1.0, 2.2))  # of an earlier version, which measured none
     frames = {"trials": trials_frame(runs), "metrics": metrics_frame(runs)}
-    table = final_table("mine", TOY, CHOSEN, [101, 102], REFERENCE, **frames)
+    table = final_table(TWO, CHOSEN, [101, 102], REFERENCE, **frames)
     rows = {row.candidate.key: row for row in table.rows}
     assert rows["ls", "tuned"].peak_device_mib == (1200.6 if on_device else None)
     assert rows["go4align", "tuned"].peak_device_mib is None
@@ -122,3 +132,54 @@ def test_with_more_methods_than_tasks_the_methods_are_lines() -> None:
     table = task_table(FinalTable("s", "measured", rows, {"a": ["a"], "b": ["b"]}))
     assert table.row_count == 3
     assert [column.header for column in table.columns] == ["method", "a\nmae", "b\nmae"]
+
+
+def test_the_references_error_is_that_of_delta_m_when_its_seeds_are_drawn_again() -> None:
+    """First order against a simulation: three seeds of each task, many times over."""
+    benchmark = Toy(n_tasks=2)
+    random = np.random.default_rng(0)
+    values = {"task0/mae": 1.1, "task1/mae": 2.4}
+    drawn = random.normal([1.0, 2.0], [0.02, 0.05], (20_000, 3, 2))
+    means = drawn.mean(1)
+    deltas = 50 * (1.1 / means[:, 0] - 1) + 50 * (2.4 / means[:, 1] - 1)
+    errors = []
+    for seeds in drawn[:500]:
+        runs = [dict(zip(values, row, strict=True)) for row in seeds.tolist()]
+        test = {key: float(np.mean([run[key] for run in runs])) for key in values}
+        errors.append(reference_error(benchmark, values, Reference(source="measured", val={}, test=test, runs=runs)))
+    assert np.mean(np.square(errors)) ** 0.5 == pytest.approx(deltas.std(), rel=0.08)
+
+
+def test_runs_of_one_method_give_all_metrics_together() -> None:
+    """What goes up in one task and down in another by the same share cancels, within a run but not between runs."""
+    runs = [{"task0/mae": 1.0 + x, "task1/mae": 1.0 - x} for x in (-0.1, 0.0, 0.1)]
+    mean = {"task0/mae": 1.0, "task1/mae": 1.0}
+    single = Reference(source="measured", val={}, test=mean, runs=runs)
+    whole = single.model_copy(update={"method": "ls"})
+    assert reference_error(Toy(n_tasks=2), mean, whole) == pytest.approx(0.0, abs=1e-12)
+    assert reference_error(Toy(n_tasks=2), mean, single) == pytest.approx((2 * (50 * 0.1) ** 2 / 3) ** 0.5)
+    assert reference_error(Toy(n_tasks=2), mean, REFERENCE) is None
+
+
+def test_the_table_names_both_budgets_the_reference_and_what_its_error_adds() -> None:
+    study = StudyFile.model_validate(
+        {
+            **GOOD,
+            "benchmark": {"name": "toy", "n_tasks": 2},
+            "final": {"benchmark": {"train_size": 600}, "training": {"epochs": 5}},
+        }
+    )
+    runs = [{"task0/mae": 0.9, "task1/mae": 2.0}, {"task0/mae": 1.1, "task1/mae": 2.0}]
+    reference = Reference(source="measured", val={}, test=REFERENCE.test, runs=runs, searched_lrs=4)
+    candidate = Candidate("ls", "tuned", LS)
+    outcomes = [replace(run(candidate, 101, 1.2, 2.0), trial=final_id(candidate, 101, reference))]
+    frames = {"trials": trials_frame(outcomes), "metrics": metrics_frame(outcomes)}
+    table = final_table(study, [candidate], [101], reference, **frames)
+    assert table.rows[0].reference_se == pytest.approx(50 * 1.2 * 0.1)
+    caption = " ".join(str(main_table(table).caption).split())
+    for part in (
+        "lr the best of 4, mean of 2 seeds",
+        "2 epochs; final runs: 5 epochs with train_size 600",
+        "6.0 to 6.0",
+    ):
+        assert part in caption

@@ -49,7 +49,7 @@ def finals_of(name: str, uri: str) -> tuple[FinalPlan, list[Trial]]:
     """The final runs that `study final NAME` asks for."""
     stored = open_study(name, uri)
     best = stored.best()
-    trials = final_trials(candidates(best, stored.defaults()), stored.study.seeds.final, best.reference)
+    trials = final_trials(candidates(stored.study, best, stored.defaults()), stored.study.seeds.final, best.reference)
     return FinalPlan(source=name, frozen=best), trials
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -13,7 +14,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import hyperparameters
 from study.spec.complaints import written
 from study.spec.configuration import MethodSection
-from study.spec.loading import find_file, parse
+from study.spec.loading import find_file, is_file, parse
 from study.spec.sections import Section
 from study.spec.study_file import StudyFile
 from study.spec.yaml import read_yaml
@@ -136,7 +137,7 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
             takes.
     """
     path = find_file(study.search_space, "search space", files("search_spaces"))
-    space = parse(SearchSpace, path, read_yaml(path, "search space"))
+    space = parse(SearchSpace, path, _extended(path))
     if space.benchmark != study.benchmark.name:
         raise UserError(
             f"{path} is for the benchmark '{space.benchmark}', but the study's is '{study.benchmark.name}'. "
@@ -149,6 +150,30 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
         _check_fixed(study, name, benchmark.n_tasks)
         _check_values(study, space, name, str(path), benchmark.n_tasks)
     return space
+
+
+def _extended(path: Path) -> dict[str, Any]:
+    """What a search space says, with the lines of the packaged one that it extends where it says nothing itself."""
+    own = read_yaml(path, "search space")
+    name = own.pop("extends", None)
+    if name is None:
+        return own
+    if not isinstance(name, str) or is_file(name):
+        raise UserError(f"{path}: `extends` must be the name of a packaged search space, as methods, found {name!r}.")
+    base = read_yaml(find_file(name, "search space", files("search_spaces")), "search space")
+    if "extends" in base:
+        raise UserError(f"{path}: `extends` must name a search space that extends none, found '{name}'. Write: methods")
+    methods = _merged(base["methods"], own.get("methods"))
+    if isinstance(own.get("methods"), dict):
+        methods |= {key: _merged(base["methods"].get(key, {}), lines) for key, lines in own["methods"].items()}
+    return {**own, "common": _merged(base["common"], own.get("common")), "methods": methods}
+
+
+def _merged(base: dict[str, Any], own: Any) -> Any:
+    """Both, the own lines before the others; what is no mapping is left to be complained of."""
+    if own is None:
+        return dict(base)
+    return {**base, **own} if isinstance(own, dict) else own
 
 
 def _check_fixed(study: StudyFile, method: str, n_tasks: int) -> None:

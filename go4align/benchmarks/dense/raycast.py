@@ -58,11 +58,11 @@ class Cameras:
         return cls(position, (level @ _about(0, -pitch) @ _about(2, roll)).astype(np.float32), focal)
 
     def rays(self, height: int, width: int) -> Floats:
-        """[n, H, W, 3] in the world, each of depth 1."""
+        """[3, n, H, W] in the world, each of depth 1."""
         rows, columns = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
         plane = np.stack([columns - width / 2, rows - height / 2, np.full_like(rows, self.focal * height)], axis=-1)
-        rays: Floats = np.einsum("nij,hwj->nhwi", self.rotation, plane / (self.focal * height)).astype(np.float32)
-        return rays
+        rays = np.einsum("nij,hwj->inhw", self.rotation, plane / (self.focal * height))
+        return np.ascontiguousarray(rays, np.float32)
 
 
 @dataclass(frozen=True)
@@ -93,55 +93,59 @@ def cast(cameras: Cameras, boxes: Boxes, height: int, width: int, *, inside: int
         inside: the number of the box that is seen from inside, such as a room; the others are seen from outside.
     """
     rays = cameras.rays(height, width)
-    shape = rays.shape[:3]
-    depth = np.full(shape, np.inf, np.float32)
-    box = np.full(shape, -1)
-    axis = np.zeros(shape, np.int64)
-    turns = _about(1, -boxes.yaw)
-    origins = np.einsum("npij,npj->npi", turns, cameras.position[:, None] - boxes.centre)
+    depth = np.full(rays.shape[1:], np.inf, np.float32)
+    box = np.full(rays.shape[1:], -1)
+    origins = np.einsum("npij,npj->npi", _about(1, -boxes.yaw), cameras.position[:, None] - boxes.centre)
     for number in range(boxes.there.shape[1]):
         scenes = np.flatnonzero(boxes.there[:, number])
-        found, across = _entered(
-            origins[scenes, number, None, None],
-            np.einsum("nij,nhwj->nhwi", turns[scenes, number], rays[scenes]),
-            boxes.half[scenes, number, None, None],
-            leaves=number == inside,
-        )
-        nearer = found < depth[scenes]
+        turned = _turned(rays[:, scenes], -boxes.yaw[scenes, number, None, None])
+        enter, leave = _crossed(turned, origins[scenes, number], boxes.half[scenes, number])
+        near = np.maximum(np.maximum(enter[0], enter[1]), enter[2])
+        far = np.minimum(np.minimum(leave[0], leave[1]), leave[2])
+        found = far if number == inside else near
+        nearer = (near < far) & (found > 0) & (found < depth[scenes])
         depth[scenes] = np.where(nearer, found, depth[scenes])
         box[scenes] = np.where(nearer, number, box[scenes])
-        axis[scenes] = np.where(nearer, across, axis[scenes])
-    return _described(cameras, boxes, rays, origins, Hits(depth, box, axis, rays, rays))
+    return _described(cameras, boxes, rays, origins, depth, box, inside)
 
 
-def _entered(origin: Floats, rays: Floats, half: Floats, *, leaves: bool) -> tuple[Floats, Ints]:
-    """Where rays enter, or leave, a box around 0, and across which axis; infinite where they miss it."""
-    slope = np.where(np.abs(rays) < _TINY, _TINY, rays)
-    one = (-half - origin) / slope
-    other = (half - origin) / slope
-    enter = np.minimum(one, other)
-    leave = np.maximum(one, other)
-    near = enter.max(-1)
-    far = leave.min(-1)
-    if leaves:
-        return np.where(far > 0, far, np.inf).astype(np.float32), leave.argmin(-1)
-    return np.where((near < far) & (near > 0), near, np.inf).astype(np.float32), enter.argmax(-1)
+def _turned(rays: Floats, angle: Floats) -> Floats:
+    """Rays [3, ...], turned about the vertical."""
+    cosine = np.cos(angle)
+    sine = np.sin(angle)
+    return np.stack([cosine * rays[0] + sine * rays[2], rays[1], cosine * rays[2] - sine * rays[0]])
 
 
-def _described(cameras: Cameras, boxes: Boxes, rays: Floats, origins: Floats, hits: Hits) -> Hits:
-    """With the normals and places of what was hit."""
-    scene = np.arange(len(rays))[:, None, None]
-    yaw = boxes.yaw[scene, hits.box]
-    turn = _about(1, -yaw)  # [n, H, W, 3, 3], into the box's frame
-    local = np.einsum("nhwij,nhwj->nhwi", turn, rays)
-    depth = np.where(np.isfinite(hits.depth), hits.depth, 0)
-    place = origins[scene, hits.box] + depth[..., None] * local
-    side = -np.sign(np.take_along_axis(local, hits.axis[..., None], -1))
-    facing = np.zeros_like(rays)
-    np.put_along_axis(facing, hits.axis[..., None], side, -1)
-    into_camera = np.einsum("nji,nhwkj->nhwik", cameras.rotation, turn)  # rotation and turn undone
-    normal = np.einsum("nhwik,nhwk->nhwi", into_camera, facing)
-    return Hits(hits.depth, hits.box, hits.axis, normal.astype(np.float32), place.astype(np.float32))
+def _crossed(rays: Floats, origin: Floats, half: Floats) -> tuple[Floats, Floats]:
+    """Where rays [3, k, H, W] cross a box's pairs of faces, [3, k, H, W]: first the one, then the other.
+
+    Args:
+        rays: in the box's frame.
+        origin, half: [k, 3], where the rays begin, and half of the box's edges.
+    """
+    slope = 1 / np.where(np.abs(rays) < _TINY, _TINY, rays)
+    one = (-half - origin).T[..., None, None] * slope
+    other = (half - origin).T[..., None, None] * slope
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+def _described(
+    cameras: Cameras, boxes: Boxes, rays: Floats, origins: Floats, depth: Floats, box: Ints, inside: int | None
+) -> Hits:
+    """What was hit: which face, its normal, and where."""
+    scene = np.arange(len(box))[:, None, None]
+    angle = boxes.yaw[scene, box]
+    local = _turned(rays, -angle)
+    slope = 1 / np.where(np.abs(local) < _TINY, _TINY, local)
+    origin = np.moveaxis(origins[scene, box], -1, 0)
+    half = np.moveaxis(boxes.half[scene, box], -1, 0)
+    enter = (-half * np.sign(slope) - origin) * slope
+    leave = (half * np.sign(slope) - origin) * slope
+    axis = np.where(box == inside, leave.argmin(0), enter.argmax(0))
+    facing = np.where(axis == np.arange(3)[:, None, None, None], -np.sign(slope), 0)
+    normal = np.einsum("nji,jnhw->nhwi", cameras.rotation, _turned(facing, angle))
+    place = origin + np.where(np.isfinite(depth), depth, 0) * local
+    return Hits(depth, box, axis, normal.astype(np.float32), np.moveaxis(place, 0, -1).astype(np.float32))
 
 
 def _about(axis: int, angle: Floats) -> Floats:

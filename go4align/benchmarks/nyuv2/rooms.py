@@ -6,7 +6,7 @@ nothing. Normals are in the camera's frame (x right, y down, z forwards) and poi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,58 +14,64 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from go4align.benchmarks.dense.assembly import WHOLE, Assembly, Part, Things, Triple, halves, some
 from go4align.benchmarks.dense.painting import Pattern, painted
-from go4align.benchmarks.dense.raycast import Boxes, Cameras, Floats, Hits, cast
+from go4align.benchmarks.dense.raycast import Boxes, Cameras, Hits, cast
 from go4align.benchmarks.nyuv2.source import CLASSES
 
 _PATTERNS = {
-    "bed": Pattern("tiles", 0.25, 0.5),
-    "books": Pattern("stripes", 0.06, 0.8),
-    "ceiling": Pattern("stripes", 0.6, 0.15),
+    "bed": Pattern("tiles", 0.3, 0.5),
+    "books": Pattern("stripes", 0.07, 0.8),
+    "ceiling": Pattern("plain", saturation=0.3),
     "chair": Pattern("stripes", 0.15, 0.6),
-    "floor": Pattern("tiles", 0.5, 0.45),
-    "furniture": Pattern("frame", contrast=0.4),
+    "floor": Pattern("tiles", 0.5, 0.4, saturation=0.5),
+    "furniture": Pattern("frame", contrast=0.4, saturation=0.6),
     "objects": Pattern(),
     "picture": Pattern("noise", contrast=0.9),
     "sofa": Pattern("noise", contrast=0.35),
-    "table": Pattern("stripes", 0.4, 0.3),
-    "tv": Pattern("frame", contrast=0.95),
-    "wall": Pattern("stripes", 1.0, 0.1),
-    "window": Pattern("tiles", 0.4, 0.7),
+    "table": Pattern("stripes", 0.25, 0.35, saturation=0.6),
+    "tv": Pattern("screen", contrast=0.9, saturation=0.2),
+    "wall": Pattern("stripes", 0.8, 0.15, saturation=0.5),
+    "window": Pattern("frame", contrast=0.6, saturation=0.4),
 }
-_FOCAL = 0.9
+
+FOCAL = 0.9
 """In units of a picture's height: about NYUv2's 58 degrees of height."""
 _CHUNK = 128
 """Scenes that are made together."""
 _FARTHEST_M = 9.5
 
+_BED = (Part((0, -0.5, 0), (1, 0.5, 1)), Part((0, 0, -0.94), (1, 1, 0.06)))
+_SOFA = (
+    Part((0, -0.5, 0), (1, 0.5, 1)),
+    Part((0, 0.5, -0.7), (1, 0.5, 0.3)),
+    *(Part((0.9 * side, 0.2, 0), (0.1, 0.2, 1)) for side in (-1, 1)),
+)
+_TABLE = (Part((0, 0.92, 0), (1, 0.08, 1)), *(Part((0.85 * side, -0.08, 0), (0.05, 0.92, 0.7)) for side in (-1, 1)))
+_CHAIR = (Part((0, -0.5, 0), (1, 0.5, 1)), Part((0, 0.5, -0.88), (1, 0.5, 0.12)))
+
 
 @dataclass(frozen=True)
-class _Piece:
-    """A kind of thing: its class, edges (across, up, along) in metres, how high its foot is, and how often it is there;
-    what hangs on a wall is `flat`."""
+class _Furniture:
+    """What stands with its back to a wall: its class, edges in metres, share of rooms, and boxes."""
 
     label: str
-    edges: tuple[float, float, float]
-    foot: float
+    edges: Triple
     share: float
-    flat: bool = False
+    parts: Sequence[Part] = WHOLE
 
 
-_PIECES = (
-    _Piece("bed", (1.6, 0.5, 2.0), 0.0, 0.45),
-    _Piece("sofa", (2.0, 0.8, 0.9), 0.0, 0.5),
-    _Piece("table", (1.3, 0.75, 0.8), 0.0, 0.6),
-    _Piece("chair", (0.5, 0.9, 0.5), 0.0, 0.7),
-    _Piece("chair", (0.5, 0.9, 0.5), 0.0, 0.4),
-    _Piece("furniture", (1.0, 1.8, 0.5), 0.0, 0.6),
-    _Piece("furniture", (1.4, 0.9, 0.5), 0.0, 0.5),
-    _Piece("books", (0.6, 0.35, 0.3), 0.75, 0.5),
-    _Piece("objects", (0.35, 0.35, 0.35), 0.0, 0.7),
-    _Piece("objects", (0.3, 0.4, 0.3), 0.8, 0.5),
-    _Piece("picture", (0.8, 0.6, 0.03), 1.5, 0.7, flat=True),
-    _Piece("tv", (1.2, 0.7, 0.06), 1.0, 0.3, flat=True),
-    _Piece("window", (1.4, 1.2, 0.03), 1.0, 0.7, flat=True),
+_AT_WALLS = (
+    _Furniture("bed", (1.6, 0.95, 2.0), 0.6, _BED),
+    _Furniture("sofa", (2.0, 0.9, 0.95), 0.6, _SOFA),
+    _Furniture("furniture", (1.1, 1.9, 0.55), 0.6),
+    _Furniture("furniture", (1.5, 0.8, 0.5), 0.7),
+    _Furniture("books", (1.0, 1.8, 0.35), 0.35),
+)
+_HANGING = (
+    _Furniture("picture", (0.9, 0.7, 0.03), 0.8),
+    _Furniture("window", (1.4, 1.2, 0.03), 0.8),
+    _Furniture("tv", (1.4, 0.8, 0.06), 0.5),
 )
 
 
@@ -87,61 +93,83 @@ def rooms(n: int, height: int, width: int, seed: int) -> Mapping[str, NDArray[An
 
 
 def _rooms(n: int, height: int, width: int, random: Generator) -> dict[str, NDArray[Any]]:
-    half = random.uniform([2.0, 1.2, 2.0], [3.5, 1.5, 4.0], (n, 3)).astype(np.float32)
-    position = np.stack([random.uniform(-0.5, 0.5, n), random.uniform(1.1, 1.7, n), random.uniform(-0.8, -0.4, n)], -1)
-    position = (position * np.stack([half[:, 0], np.ones(n), half[:, 2]], -1)).astype(np.float32)
-    yaw, pitch, roll = (random.uniform(-high, high, n).astype(np.float32) for high in (0.5, 0.12, 0.06))
-    cameras = Cameras.looking(position, yaw, pitch + 0.15, roll, _FOCAL)
-    boxes = _furnished(half, random)
+    cameras, boxes = seen_rooms(n, random)
     hits = cast(cameras, boxes, height, width, inside=0)
+    label = class_of(boxes, hits)
     lamp = np.stack([random.uniform(-1.5, 1.5, n), random.uniform(-1.2, -0.2, n), random.uniform(-0.5, 2.5, n)], -1)
-    patterns = [_PATTERNS[label] for label in CLASSES]
-    image = painted(patterns, boxes, cameras, hits, lamp.astype(np.float32), random)
-    return {"image": image, **_measured(_label(boxes, hits), hits, random)}
+    image = painted([_PATTERNS[name] for name in CLASSES], label, boxes, cameras, hits, lamp.astype(np.float32), random)
+    return {"image": image, **_measured(label, hits, random)}
 
 
-def _furnished(half: Floats, random: Generator) -> Boxes:
-    """The room, box 0, from the floor at 0 up, and what stands and hangs in it."""
-    n = len(half)
-    centre = [np.stack([np.zeros(n), half[:, 1], np.zeros(n)], -1)]
-    halves: list[NDArray[Any]] = [half]
-    yaws = [np.zeros(n)]
-    there = [np.ones(n, bool)]
-    for piece in _PIECES:
-        edges = np.array(piece.edges) / 2 * random.uniform(0.8, 1.25, (n, 3))
-        if piece.flat:
-            place, yaw = _on_a_wall(half, edges, random)
-        else:
-            place = np.stack(
-                [random.uniform(-0.8, 0.8, n) * half[:, 0], random.uniform(-0.05, 0.85, n) * half[:, 2]], -1
-            )
-            yaw = random.choice([0, np.pi / 2], n) + random.normal(0, 0.15, n)
-        up = piece.foot * random.uniform(0.9, 1.1, n) + edges[:, 1]
-        centre.append(np.stack([place[:, 0], up, place[:, 1]], -1))
-        halves.append(edges)
-        yaws.append(yaw)
-        there.append(random.uniform(size=n) < piece.share)
-    labels = [CLASSES.index("wall"), *(CLASSES.index(piece.label) for piece in _PIECES)]
-    return Boxes(
-        centre=np.stack(centre, 1).astype(np.float32),
-        half=np.stack(halves, 1).astype(np.float32),
-        yaw=np.stack(yaws, 1).astype(np.float32),
-        there=np.stack(there, 1),
-        label=np.tile(labels, (n, 1)),
+def seen_rooms(n: int, random: Generator) -> tuple[Cameras, Boxes]:
+    """Cameras, and the rooms that they are in: box 0, seen from inside, and what stands and hangs there."""
+    half = random.uniform([2.0, 1.2, 2.0], [3.5, 1.5, 4.0], (n, 3))
+    room = Things(np.zeros((n, 3)), half, np.zeros(n), np.ones(n, bool))
+    assembly = Assembly(n, CLASSES)
+    assembly.add("wall", room)
+    _furnish(assembly, room, random)
+    position = room.at(random.uniform(-0.5, 0.5, n), np.zeros(n), random.uniform(-0.85, -0.5, n))
+    position[:, 1] = random.uniform(1.1, 1.7, n)
+    yaw, pitch, roll = (random.uniform(-high, high, n).astype(np.float32) for high in (0.45, 0.1, 0.05))
+    return Cameras.looking(position.astype(np.float32), yaw, pitch + 0.15, roll, FOCAL), assembly.boxes()
+
+
+def _furnish(assembly: Assembly, room: Things, random: Generator) -> None:
+    n = len(room.foot)
+    places = random.permuted(np.tile(np.arange(6), (n, 1)), axis=1)  # two at each of three walls
+    for number, piece in enumerate(_AT_WALLS):
+        edges = halves(piece.edges, n, random)
+        along = np.where(places[:, number] < 3, 0.0, 0.6) + random.uniform(-0.1, 0.1, n)
+        stands = _at_wall(room, places[:, number] % 3, along, np.zeros(n), edges, some(piece.share, n, random))
+        assembly.add(piece.label, stands, piece.parts)
+        if piece.label == "furniture":
+            _put_on(assembly, stands, random)
+    for piece in _HANGING:
+        edges = halves(piece.edges, n, random)
+        up = random.uniform(1.2, 1.5, n)
+        wall = random.integers(0, 3, n)
+        hangs = _at_wall(room, wall, random.uniform(-0.1, 0.7, n), up, edges, some(piece.share, n, random))
+        assembly.add(piece.label, hangs)
+    _dine(assembly, room, random)
+
+
+def _at_wall(
+    room: Things, wall: NDArray[np.int64], along: Any, up: Any, half: NDArray[Any], there: NDArray[np.bool_]
+) -> Things:
+    """With its back to the left wall, the one in front, or the right one: 0, 1, 2; `along` the wall from its middle."""
+    side = wall - 1.0
+    front = side == 0
+    x = np.where(front, 1.2 * along - 0.4, side)
+    foot = room.at(x, np.full(len(x), -1.0), np.where(front, 1.0, along))
+    inwards = np.where(front, 0.0, -side)
+    foot = foot + np.stack([inwards * half[:, 2], up, np.where(front, -half[:, 2], 0)], -1)
+    return Things(foot, half, np.where(front, np.pi, -side * np.pi / 2), there)
+
+
+def _dine(assembly: Assembly, room: Things, random: Generator) -> None:
+    """A table away from the walls, with chairs, and what lies about."""
+    n = len(room.foot)
+    middle = room.at(random.uniform(-0.45, 0.45, n), np.full(n, -1.0), random.uniform(-0.05, 0.45, n))
+    table = Things(middle, halves((1.3, 0.75, 0.8), n, random), random.normal(0, 0.2, n), some(0.7, n, random))
+    assembly.add("table", table, _TABLE)
+    _put_on(assembly, table, random)
+    for side in (-1, 1):
+        foot = table.at(np.full(n, 1.3 * side), np.full(n, -1.0), random.uniform(-1, 0.8, n))
+        turned = table.yaw - side * np.pi / 2 + random.normal(0, 0.3, n)
+        chair = Things(foot, halves((0.5, 0.95, 0.5), n, random), turned, some(0.6, n, random))
+        assembly.add("chair", chair, _CHAIR)
+    foot = room.at(random.uniform(-0.6, 0.6, n), np.full(n, -1.0), random.uniform(-0.1, 0.7, n))
+    assembly.add(
+        "objects", Things(foot, halves((0.4, 0.4, 0.4), n, random), random.uniform(-1, 1, n), some(0.7, n, random))
     )
 
 
-def _on_a_wall(half: Floats, edges: NDArray[Any], random: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Places (x, z) [n, 2] on the wall in front or on one of those beside it, and the turns [n] that go with them."""
-    n = len(half)
-    side = random.choice([-1, 0, 1], n)
-    along = random.uniform(-0.6, 0.8, n)
-    x = np.where(side == 0, along * half[:, 0], side * (half[:, 0] - edges[:, 2]))
-    z = np.where(side == 0, half[:, 2] - edges[:, 2], along * half[:, 2])
-    return np.stack([x, z], -1), np.where(side == 0, 0.0, np.pi / 2)
+def _put_on(assembly: Assembly, things: Things, random: Generator) -> None:
+    assembly.add("books", things.on_top((0.45, 0.25, 0.25), random))
+    assembly.add("objects", things.on_top((0.2, 0.35, 0.2), random))
 
 
-def _label(boxes: Boxes, hits: Hits) -> NDArray[np.int8]:
+def class_of(boxes: Boxes, hits: Hits) -> NDArray[np.int8]:
     """Classes [n, H, W]: the room's floor and ceiling are told from its walls by their height."""
     scene = np.arange(len(hits.box))[:, None, None]
     label = boxes.label[scene, hits.box]

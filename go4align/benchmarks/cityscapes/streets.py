@@ -20,8 +20,8 @@ from go4align.benchmarks.dense.painting import Pattern, painted
 from go4align.benchmarks.dense.raycast import Boxes, Cameras, Hits, cast
 
 _PATTERNS = {
-    "flat": Pattern("stripes", 3.0, 0.25, saturation=0.2),
-    "construction": Pattern("tiles", 1.5, 0.45, saturation=0.4),
+    "flat": Pattern("stripes", 3.0, 0.3, saturation=0.3),
+    "construction": Pattern("tiles", 1.5, 0.4, saturation=0.3),
     "object": Pattern("stripes", 0.5, 0.7, saturation=0.3),
     "nature": Pattern("noise", contrast=0.7, tint=((0.25, 0.55, 0.15), 0.5)),
     "sky": Pattern(),
@@ -74,7 +74,7 @@ _THINGS = (
     *(_Thing("nature", (2, 3.5, 2), (3.6, 6, 3.6), (4, 6), (7 + z, 14 + z), 0.5, _TREE) for z in (0, 12, 24)),
     *(_Thing("object", (0.2, 4, 0.2), (0.35, 7, 0.35), (4.2, 5), (5 + z, 16 + z), 0.6) for z in (0, 12, 24)),
     *(_Thing("object", (0.8, 2.2, 0.1), (1.2, 3, 0.15), (3.3, 4.2), (6 + z, 14 + z), 0.4, _SIGN) for z in (0, 8)),
-    *(_Thing("vehicle", (1.7, 1.4, 3.6), (2, 1.8, 4.8), (0.8, 2.4), (8 + z, 14 + z), 0.5, _CAR) for z in (0, 9, 18)),
+    *(_Thing("vehicle", (1.7, 1.4, 3.6), (2, 1.8, 4.8), (0.7, 2.2), (6 + z, 12 + z), 0.65, _CAR) for z in (0, 9, 18)),
     *(_Thing("human", (0.5, 1.6, 0.4), (0.7, 1.9, 0.6), (2.3, 4.7), (5, 18), 0.4, _PERSON) for _ in range(3)),
 )
 
@@ -100,7 +100,7 @@ def _streets(n: int, height: int, width: int, random: Generator) -> dict[str, ND
     cameras, boxes = seen_streets(n, random)
     hits = cast(cameras, boxes, height, width)
     label = class_of(boxes, hits)
-    lamp = np.stack([random.uniform(-60, 60, n), np.full(n, -80.0), random.uniform(-60, 20, n)], -1)
+    lamp = np.stack([random.uniform(-60, 60, n), random.uniform(-60, -15, n), random.uniform(-60, 20, n)], -1)
     image = painted([_PATTERNS[name] for name in CLASSES], label, boxes, cameras, hits, lamp.astype(np.float32), random)
     image = np.where((hits.box < 0)[..., None], _sky(n, height, width, random), image)
     return {"image": image, **_measured(label, hits, random)}

@@ -7,7 +7,7 @@ nothing. Normals are in the camera's frame (x right, y down, z forwards) and poi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -165,8 +165,9 @@ def _dine(assembly: Assembly, room: Things, random: Generator) -> None:
 
 
 def _put_on(assembly: Assembly, things: Things, random: Generator) -> None:
-    assembly.add("books", things.on_top((0.45, 0.25, 0.25), random))
-    assembly.add("objects", things.on_top((0.2, 0.35, 0.2), random))
+    for label, edges in (("books", (0.45, 0.25, 0.25)), ("objects", (0.2, 0.35, 0.2))):
+        upon = things.on_top(edges, random)
+        assembly.add(label, replace(upon, there=upon.there & some(0.6, len(upon.there), random)))
 
 
 def class_of(boxes: Boxes, hits: Hits) -> NDArray[np.int8]:

@@ -16,7 +16,7 @@ SIZE = 64
 """Pixels of height and width."""
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
-_SHAPE_SHARES = (0.3, 0.3, 0.2, 0.15, 0.05)
+_SHAPE_SHARES = (0.28, 0.28, 0.2, 0.16, 0.08)
 COLOURS = ("red", "green", "blue", "yellow", "magenta", "cyan")
 _COLOUR_SHARES = (0.28, 0.24, 0.2, 0.14, 0.1, 0.04)
 _RGB = np.array(
@@ -104,7 +104,7 @@ def _drawn(n: int, random: Generator) -> _Scene:
     def some(share: float) -> NDArray[np.bool_]:
         return random.uniform(size=n) < share
 
-    radius = np.where(some(0.5), random.uniform(0.12, 0.18, n), random.uniform(0.22, 0.3, n))
+    radius = np.where(some(0.5), random.uniform(0.14, 0.19, n), random.uniform(0.25, 0.33, n))
     return _Scene(
         shape=random.choice(len(SHAPES), n, p=_SHAPE_SHARES),
         colour=random.choice(len(COLOURS), n, p=_COLOUR_SHARES),
@@ -129,7 +129,7 @@ def _attributes(scene: _Scene) -> NDArray[np.uint8]:
     colour = dict(zip(COLOURS, (scene.colour == number for number in range(len(COLOURS))), strict=True))
     red, blue = COLOURS.index("red"), COLOURS.index("blue")
     off_x, off_y = np.abs(scene.x - 0.5), np.abs(scene.y - 0.5)
-    large = scene.radius > 0.2
+    large = scene.radius > 0.22
     dark = scene.ground < 0.45
     warm = colour["red"] | colour["yellow"] | colour["magenta"]
     round_ = shape["disc"] | shape["ring"]
@@ -175,7 +175,7 @@ def _painted(scene: _Scene, random: Generator) -> NDArray[np.uint8]:
     n = len(scene.x)
     along = (np.arange(SIZE) + 0.5) / SIZE
     picture = np.repeat(scene.ground[:, None, None, None], SIZE, 1).repeat(SIZE, 2).repeat(3, 3)
-    slope = np.where(scene.graded[:, None], 0.35 * (along - 0.5), 0.0)
+    slope = np.where(scene.graded[:, None], 0.8 * (along - 0.5), 0.0)
     picture = picture + slope[:, :, None, None]
     x = along[None, None, :] - scene.x[:, None, None]
     y = along[None, :, None] - scene.y[:, None, None]

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from go4align.benchmarks.base import Benchmark, Metric, Task
     from go4align.errors import UserError
     from go4align.grouping import Groups, exact_kmeans
+    from go4align.models.base import MultiTaskModel
     from go4align.weighting import (
         GO4Align,
         RiskGuided,
@@ -18,10 +20,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Benchmark",
     "GO4Align",
     "Groups",
+    "Metric",
+    "MultiTaskModel",
     "RiskGuided",
     "StepRecord",
+    "Task",
     "UserError",
     "Weighting",
     "available_methods",
@@ -33,10 +39,14 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Benchmark": "benchmarks.base",
         "GO4Align": "weighting",
         "Groups": "grouping",
+        "Metric": "benchmarks.base",
+        "MultiTaskModel": "models.base",
         "RiskGuided": "weighting",
         "StepRecord": "weighting",
+        "Task": "benchmarks.base",
         "UserError": "errors",
         "Weighting": "weighting",
         "available_methods": "weighting",

@@ -68,6 +68,10 @@ class Benchmark(ABC):
         """How the data come onto a machine: `study data` and `study doctor`; None where nobody has to bring any."""
         return None
 
+    provenance: str = ""
+    """Where the benchmark, or its network, comes from, if not from here: packages and versions. Set by whoever builds
+    it by name."""
+
     @property
     def data_note(self) -> str:
         """What outputs say of the data, such as that they are generated; empty where the name says it all."""

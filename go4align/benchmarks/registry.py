@@ -1,12 +1,20 @@
-"""Benchmarks by name; a benchmark's module is imported when it is built, not before."""
+"""Benchmarks by name, our own and those of other packages; a benchmark's module is imported when it is built.
+
+Another package registers its class under the entry point group `go4align.benchmarks`; see docs/own-benchmark.md.
+"""
 
 import inspect
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.data import DataSource
+from go4align.benchmarks.own_network import names_own_network, put_network
 from go4align.errors import UserError, unknown_name
+
+GROUP = "go4align.benchmarks"
 
 _BENCHMARKS = {
     "celeba": "go4align.benchmarks.celeba.benchmark:CelebA",
@@ -18,20 +26,23 @@ _BENCHMARKS = {
 
 
 def available_benchmarks() -> tuple[str, ...]:
-    """The registered names."""
-    return tuple(_BENCHMARKS)
+    """The registered names, those of other packages last."""
+    return (*_BENCHMARKS, *(name for name in _entries() if name not in _BENCHMARKS))
 
 
 def benchmark_class(name: str) -> type[Benchmark]:
     """The class of a benchmark, for what needs no options: its protocol, its small variant.
 
     Raises:
-        UserError: an unknown name (with the nearest known one).
+        UserError: an unknown name (with the nearest known one), or a package whose benchmark cannot be imported or is
+            none.
     """
-    if name not in _BENCHMARKS:
-        raise unknown_name("benchmark", name, _BENCHMARKS)
-    module, cls = _BENCHMARKS[name].split(":")
-    return cast(type[Benchmark], getattr(import_module(module), cls))
+    if name in _BENCHMARKS:
+        module, cls = _BENCHMARKS[name].split(":")
+        return cast(type[Benchmark], getattr(import_module(module), cls))
+    if name not in _entries():
+        raise unknown_name("benchmark", name, available_benchmarks())
+    return _loaded(_entries()[name])
 
 
 def benchmark_options(name: str) -> dict[str, Any]:
@@ -52,14 +63,58 @@ def data_source(name: str) -> DataSource:
     return source
 
 
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a benchmark does not have; any has a `network` of someone's own.
+
+    Raises:
+        UserError: an unknown option, with the nearest known one.
+    """
+    known = benchmark_options(name)
+    for option, value in options.items():
+        if option not in known and not (option == "network" and names_own_network(value)):
+            raise unknown_name(f"option of the benchmark '{name}'", option, known)
+
+
 def build_benchmark(name: str, **options: Any) -> Benchmark:
     """Build a benchmark by its registered name.
+
+    Args:
+        name: see `available_benchmarks`.
+        options: its own, and `network`, which may name a class of someone's own: see `own_network`.
 
     Raises:
         UserError: an unknown name or option (with the nearest known one), or an option the benchmark refuses.
     """
-    known = benchmark_options(name)
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the benchmark '{name}'", option, known)
-    return benchmark_class(name)(**options)
+    check_options(name, options)
+    network = options.get("network")
+    if not names_own_network(network):
+        return _of_package(benchmark_class(name)(**options), name)
+    others = {option: value for option, value in options.items() if option != "network"}
+    return put_network(_of_package(benchmark_class(name)(**others), name), network)
+
+
+def _of_package(benchmark: Benchmark, name: str) -> Benchmark:
+    """The benchmark, which knows the package and version that it comes from, if that is another one."""
+    if name not in _BENCHMARKS and (distribution := _entries()[name].dist) is not None:
+        vars(benchmark)["provenance"] = f"{distribution.name} {distribution.version}"
+    return benchmark
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    """Benchmarks of other packages; nothing is imported for it."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value)}
+
+
+def _loaded(entry: EntryPoint) -> type[Benchmark]:
+    package = entry.dist.name if entry.dist else "?"
+    whose = f"The benchmark '{entry.name}' of the package {package} ({entry.value})"
+    try:
+        found = entry.load()
+    except Exception as error:  # whatever goes wrong in another package's module
+        raise UserError(f"{whose} cannot be imported: {type(error).__name__}: {error}. Mend or reinstall it.") from None
+    if not (inspect.isclass(found) and issubclass(found, Benchmark)):
+        raise UserError(f"{whose} must be a subclass of go4align.Benchmark, found {found!r}. Mend its entry point.")
+    if found.name != entry.name:
+        raise UserError(f"{whose} must have that name, found `name` = '{found.name}'. Make them equal.")
+    return found

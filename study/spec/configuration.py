@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from go4align.benchmarks.base import Benchmark
-from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark
+from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark, check_options
 from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, check_watched
 from go4align.weighting.registry import build_weighting, hyperparameters
@@ -76,14 +76,18 @@ class BenchmarkSection(Named):
     Attributes:
         data_digest: of the data, see `Benchmark.data_digest`: runs on other data are other runs. Commands that train
             fill it in; None before that, and for data that the options decide.
+        provenance: of a benchmark or network of another package: which version, see `Benchmark.provenance`. Filled in
+            at the same time.
     """
 
     data_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
 
+    provenance: str | None = Field(default=None, exclude_if=lambda provenance: provenance is None)
+
     @property
     def written_out(self) -> dict[str, Any]:
-        data = {"data_digest": self.data_digest} if self.data_digest else {}
-        return {**super().written_out, **data}
+        known = {"data_digest": self.data_digest, "provenance": self.provenance}
+        return {**super().written_out, **{key: value for key, value in known.items() if value is not None}}
 
     def with_data(self, benchmark: Benchmark) -> BenchmarkSection:
         """The section with the identity of the data at hand.
@@ -100,14 +104,16 @@ class BenchmarkSection(Named):
                 f"The data of '{self.name}' must have the digest {self.data_digest}, found {found} here. Bring "
                 f"the right ones with `study data {self.name} --again`, or begin anew with these."
             )
-        return self.model_copy(update={"data_digest": found})
+        provenance = benchmark.provenance or None
+        if self.provenance not in (None, provenance):
+            raise UserError(
+                f"'{self.name}' must come from {self.provenance}, found {provenance} here. Install the same version."
+            )
+        return self.model_copy(update={"data_digest": found, "provenance": provenance})
 
     @model_validator(mode="after")
     def _check(self) -> BenchmarkSection:
-        known = self._known_options()
-        for option in self.options:
-            if option not in known:
-                raise unknown_name(f"option of the benchmark '{self.name}'", option, known)
+        check_options(self.name, self.options)
         return self
 
     def _known_options(self) -> Mapping[str, Any]:

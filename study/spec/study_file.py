@@ -192,7 +192,10 @@ class StudyFile(Kept):
         """As final runs read it."""
         changes = self.final.benchmark if self.final else {}
         return BenchmarkSection(
-            name=self.benchmark.name, data_digest=self.benchmark.data_digest, **{**self.benchmark.options, **changes}
+            name=self.benchmark.name,
+            data_digest=self.benchmark.data_digest,
+            provenance=self.benchmark.provenance,
+            **{**self.benchmark.options, **changes},
         )
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from go4align.benchmarks.base import Benchmark
+from go4align.benchmarks.own_network import check_network
 from go4align.errors import RunFailedError
 from study.home import study_folder
 from study.search import FixedTrials, TrialSource
@@ -134,6 +135,8 @@ def open_session(
         if trains:
             benchmark.prepare()
             study.with_data(benchmark)
+            if "build_model" in vars(benchmark):
+                check_network(benchmark)
             if benchmark.data_note:
                 say(f"Data: {benchmark.data_note}")
             say("Starting Ray" if address is None else f"Connecting to Ray at {address}")

@@ -31,9 +31,11 @@ def code_in_use(benchmark: Benchmark) -> dict[str, str]:
     packages = list(benchmark.packages)
     if module not in _OURS:
         packages += packages_distributions().get(module, [])
+    origin = {"benchmark": benchmark.provenance} if benchmark.provenance else {}
     return {
         "go4align-study": f"{_version('go4align-study')}, sources {source_digest()}",
         **{package: _version(package) for package in packages},
+        **origin,
     }
 
 

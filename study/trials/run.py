@@ -12,12 +12,14 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import SolverWarning, UserError
 from go4align.training import Checkpoints, CheckpointWarning, EpochRecord, Trainer, monitor_of
 from go4align.weighting.registry import build_weighting
+from study.spec.complaints import explain
 from study.spec.configuration import BenchmarkSection
 from study.trials.memory import PeakMemory
 from study.trials.records import Trial, TrialResult
@@ -211,6 +213,8 @@ def refusal(trial: Trial) -> str | None:
     """Why this machine cannot train a trial: without its data, or with other ones; None where it can."""
     try:
         _benchmark(trial.configuration.benchmark.model_dump_json())
+    except ValidationError as error:  # a benchmark that this machine does not know
+        return explain(error, BenchmarkSection)
     except UserError as error:
         return str(error)
     return None

@@ -43,9 +43,9 @@ class WatchesNothing(Small):
     protocol = type(Toy.protocol)(selection={"name": "best", "metric": "accuracy"})
 
 
-class LiesAboutItsSize(Small):
-    def size(self, split: Any) -> int:
-        return super().size(split) + 1
+class LosesABatch(Small):
+    def batches(self, split: Any, batch_size: int, generator: torch.Generator | None = None) -> Any:
+        yield from list(super().batches(split, batch_size, generator))[:-1]
 
 
 class IgnoresTheGenerator(Small):
@@ -124,7 +124,7 @@ FAULTS: dict[type[Toy], str] = {
     ReadsFiles: "constructor_only_checks_options",
     ComputesInTheConstructor: "constructor_only_checks_options",
     NeedsAnOption: "every_option_has_a_default",
-    LiesAboutItsSize: "splits_are_covered_once",
+    LosesABatch: "splits_are_covered_once",
     IgnoresTheGenerator: "splits_are_covered_once",
     ReadsTrainingForAll: "splits_are_covered_once",
     AugmentsWithGlobalRandomness: "augmentation_is_seeded_and_not_in_place",

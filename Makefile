@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # More arguments for pytest, as in: make test ARGS='-k grouping -x'
 ARGS ?=
+DEMOS := $(filter-out qm9-demo,$(basename $(notdir $(wildcard study/presets/*-demo.yaml))))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format bench clean
+.PHONY: help setup demo demos test soak lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ setup: $(STAMP) ## create .venv with pinned versions of everything, and the comm
 demo: setup ## a real study in minutes: search, best configurations, final runs, summary
 	$(BIN)/study run qm9-demo --again
 	$(BIN)/study final qm9-demo
+
+demos: setup ## the same on generated data: every other preset whose name ends with -demo, at most ten minutes each
+	@set -e; for demo in $(DEMOS); do $(BIN)/study run $$demo --again; $(BIN)/study final $$demo; done
 
 test: setup ## run the whole test suite, a file on each processor; warnings are errors
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)

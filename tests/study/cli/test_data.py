@@ -70,7 +70,7 @@ def test_the_doctor_finds_nothing_wrong_and_draws(tree: Path) -> None:
         (lambda root: np.save(root / "train/label/0.npy", np.full((8, 10), 40)), "labels must be 0 to 12"),
         (lambda root: [np.save(p, np.load(p)[:5]) for p in root.glob("val/*/1.npy")], "several: 5 x 10, 8 x 10"),
         (lambda root: (root / "val/depth/1.npy").unlink(), "1 without depth"),
-        (lambda root: [np.save(p, np.load(p) / 10) for p in root.glob("*/depth/*.npy")], "this looks like"),
+        (lambda root: [np.save(p, np.load(p) / 10) for p in root.glob("*/depth/*.npy")], "metres;"),
         (lambda root: [np.save(p, np.zeros((8, 10))) for p in root.glob("train/depth/*.npy")], "no pixel has a depth"),
         (lambda root: [np.save(p, np.full((8, 10), -1)) for p in root.glob("val/label/*.npy")], "every pixel is void"),
         (

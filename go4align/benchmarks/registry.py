@@ -3,16 +3,20 @@
 Another package registers its class under the entry point group `go4align.benchmarks`; see docs/own-benchmark.md.
 """
 
+from __future__ import annotations
+
 import inspect
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from go4align.benchmarks.base import Benchmark
-from go4align.benchmarks.data import DataSource
 from go4align.benchmarks.own_network import names_own_network, put_network
 from go4align.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from go4align.benchmarks.data import DataSource
 
 GROUP = "go4align.benchmarks"
 

@@ -30,7 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, call)
 
     count(loading, "read_text", lambda args: args[1])
-    count(search_space, "read_yaml", lambda args: args[1])
+    count(search_space, "read_yaml", lambda args: f"search space {args[0].name}")
     for benchmark in (Toy, QM9):
         count(benchmark, "__init__", lambda args: "benchmark")
     return counts
@@ -41,7 +41,8 @@ def test_each_file_is_read_once_and_the_benchmark_built_once(source: str, counte
     loaded = Launch(source=source, methods="all", max_hours=1.0).load()
     assert loaded.benchmark.name == loaded.study.benchmark.name
     assert loaded.text.startswith("#") or "name:" in loaded.text
-    assert counted == {"study file": 1, "search space": 1, "benchmark": 1}
+    own, common = f"search space {loaded.benchmark.name}.yaml", "search space methods.yaml"
+    assert counted == {"study file": 1, own: 1, common: 1, "benchmark": 1}
 
 
 @pytest.mark.parametrize("wrong", [{"max_trials": 0}, {"max_hours": -1.0}, {"max_gpu_hours": float("nan")}])

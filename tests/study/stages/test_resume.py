@@ -71,10 +71,15 @@ def test_all_is_read_and_built_once_before_the_first_trial(
 
     wrap(Toy, "__init__", lambda *_: counts.update(["benchmark"]))
     wrap(loading, "read_text", lambda _, kind: counts.update([kind]))
-    wrap(search_space, "read_yaml", lambda _, kind: counts.update([kind]))
+    wrap(search_space, "read_yaml", lambda path, kind: counts.update([f"{kind} {path.stem}"]))
     wrap(session, "run_trials", lambda *_: before_training.append(counts.copy()))
     study.run(str(write("read-once")), tracking_uri=uri, max_trials=1)
-    assert before_training[0] == {"study file": 1, "search space": 1, "benchmark": 1}
+    assert before_training[0] == {
+        "study file": 1,
+        "search space toy": 1,
+        "search space methods": 1,
+        "benchmark": 1,
+    }
 
 
 def test_options_that_mean_nothing_here_are_refused(uri: str, write: Write) -> None:

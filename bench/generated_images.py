@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from go4align.benchmarks.base import Benchmark, Metric, Split, Task
+from go4align.benchmarks.base import Benchmark, Split, Task
+from go4align.directions import unit
 from go4align.metrics.depth import valid_depth
-from go4align.metrics.evaluation import Evaluation
+from go4align.metrics.evaluation import Evaluation, Metric
 from go4align.metrics.means import Means
 from go4align.metrics.normals import valid_normal
 from go4align.models.attributes import AttributeNetwork
@@ -109,7 +110,7 @@ class GeneratedNYUv2(GeneratedImages):
         labels = torch.randint(VOID, self.classes, (count, *shape), generator=generator)
         there = torch.rand(count, 1, *shape, generator=generator) > 0.1
         depth = there * (1 + 9 * torch.rand(count, 1, *shape, generator=generator))
-        normals = there * F.normalize(torch.randn(count, 3, *shape, generator=generator), dim=1)
+        normals = there * unit(torch.randn(count, 3, *shape, generator=generator))
         return (labels, depth, normals)[: self.n_tasks]
 
     def losses(self, outputs: Any, batch: Images) -> Tensor:

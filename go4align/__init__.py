@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from go4align.benchmarks.base import Benchmark, Metric, Task
+    from go4align.benchmarks.base import Benchmark, Task
     from go4align.errors import UserError
     from go4align.grouping import Groups, exact_kmeans
+    from go4align.metrics import Metric
     from go4align.models.base import MultiTaskModel
     from go4align.weighting import (
         GO4Align,
@@ -42,7 +43,7 @@ __getattr__ = lazy_names(
         "Benchmark": "benchmarks.base",
         "GO4Align": "weighting",
         "Groups": "grouping",
-        "Metric": "benchmarks.base",
+        "Metric": "metrics.evaluation",
         "MultiTaskModel": "models.base",
         "RiskGuided": "weighting",
         "StepRecord": "weighting",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from go4align.benchmarks.protocol import TrainingProtocol
+from go4align.metrics.evaluation import Metric
 
 if TYPE_CHECKING:
     import torch
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from go4align.models.base import MultiTaskModel
 
 Split = Literal["train", "val", "test"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measured quantity of a task; `unit` is empty for ratios."""
-
-    name: str
-    unit: str = ""
-    higher_is_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +59,11 @@ class Benchmark(ABC):
     def data_source(cls) -> DataSource | None:
         """How the data come onto a machine: `study data` and `study doctor`; None where nobody has to bring any."""
         return None
+
+    @property
+    def needed_data(self) -> DataSource | None:
+        """What somebody has to bring onto every machine that trains; None where data are made, or fetched, there."""
+        return self.data_source()
 
     provenance: str = ""
     """Where the benchmark, or its network, comes from, if not from here: packages and versions. Set by whoever builds

@@ -31,11 +31,19 @@ class DataSource(ABC):
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Readings that the original downloads leave open, by name, the default first: `from_raw` is told one of each."""
+    raw_note: ClassVar[str] = ""
+    """What is not original in data that `from_raw` prepares; tables repeat it."""
 
     @property
     def folder(self) -> Path:
         """Where the prepared data are, or will be."""
         return data_home() / self.name
+
+    @property
+    def note(self) -> str:
+        """What is not original in the prepared data; empty where all is, or where there are none."""
+        found = find_prepared(self.folder, self.version)
+        return "" if found is None else found.note
 
     @abstractmethod
     def from_root(self, root: Path) -> Build:
@@ -96,7 +104,8 @@ class DataSource(ABC):
         if before is not None and not again:
             return before, False
         build = self.from_root(paths[0]) if root is not None else self.from_raw(paths, chosen)
-        return self.convert(build, source=source, again=again), True
+        note = self.raw_note if raw else ""
+        return self.convert(build, source=source, note=note, again=again), True
 
     def _chosen(self, choose: Sequence[str], raw: Sequence[Path]) -> dict[str, str]:
         """A value of every choice, where there is one to make."""
@@ -110,6 +119,8 @@ class DataSource(ABC):
                 raise unknown_name(f"value of --choose {key}", value, self.choices[key])
         return {key: given.get(key, values[0]) for key, values in self.choices.items()} if raw else {}
 
-    def convert(self, build: Build, *, source: str, again: bool = False) -> Prepared:
+    def convert(self, build: Build, *, source: str, note: str = "", again: bool = False) -> Prepared:
         """Prepare the data, once; `again` replaces those that are there. Arguments as of `open_prepared`."""
-        return open_prepared(self.folder, build, version=self.version, data_set=self.name, source=source, again=again)
+        return open_prepared(
+            self.folder, build, version=self.version, data_set=self.name, source=source, note=note, again=again
+        )

@@ -13,6 +13,8 @@ from go4align.errors import UserError
 
 INSTALL = "pip install 'go4align-study[images]'"
 
+_PLANES = ("L", "P", "I;16", "I;16B", "I")
+"""Pillow's modes of one channel of whole numbers."""
 _CAPTION = 14
 _GAP = 6
 _LEGEND = 110
@@ -40,16 +42,35 @@ def read_picture(path: Path, *, size: tuple[int, int] | None = None, nearest: bo
     Raises:
         UserError: it cannot be read.
     """
+    picture = _opened(path).convert("RGB")
+    if size is not None and size != (picture.height, picture.width):
+        resampling = pillow().Resampling
+        picture = picture.resize((size[1], size[0]), resampling.NEAREST if nearest else resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def read_plane(path: Path, *, size: tuple[int, int]) -> NDArray[Any]:
+    """A picture of one channel, [H, W] of whole numbers of 8 or 16 bits, resized to the nearest pixel.
+
+    Raises:
+        UserError: it cannot be read, or has several channels.
+    """
+    picture = _opened(path)
+    if picture.mode not in _PLANES:
+        required = "a picture of one channel of 8 or 16 bits"
+        raise UserError(f"{path} must be {required}, found mode {picture.mode}. Fetch it again.")
+    return np.asarray(picture.resize((size[1], size[0]), pillow().Resampling.NEAREST))
+
+
+def _opened(path: Path) -> Any:
+    """The decoded picture."""
     image = pillow()
     try:
         with image.open(path) as opened:
-            picture = opened.convert("RGB")
+            opened.load()
+            return opened
     except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as a picture: {error}. Fetch it again.") from None
-    if size is not None and size != (picture.height, picture.width):
-        how = image.Resampling.NEAREST if nearest else image.Resampling.BILINEAR
-        picture = picture.resize((size[1], size[0]), how)
-    return np.asarray(picture)
 
 
 def compose(samples: Mapping[str, Mapping[str, NDArray[np.uint8]]], path: Path) -> None:

@@ -38,11 +38,13 @@ class Prepared:
         folder: where it is.
         digest: of the names and contents of all arrays: what the data are, wherever they lie.
         source: what they were made from, for people; "" where that goes without saying.
+        note: what is not original in them, for people; or empty.
     """
 
     folder: Path
     digest: str
     source: str = ""
+    note: str = ""
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -51,7 +53,14 @@ class Prepared:
 
 
 def open_prepared(
-    folder: Path, build: Build, *, version: int, data_set: str, source: str = "", again: bool = False
+    folder: Path,
+    build: Build,
+    *,
+    version: int,
+    data_set: str,
+    source: str = "",
+    note: str = "",
+    again: bool = False,
 ) -> Prepared:
     """The prepared data in `folder`, built first where they are absent or damaged; safe to call concurrently.
 
@@ -61,6 +70,7 @@ def open_prepared(
         version: of what `build` makes; raise it when arrays or their meaning change, and older folders are rebuilt.
         data_set: its name in messages.
         source: what `build` reads, for people.
+        note: what is not original in what it makes, for people.
         again: build them although they are there. Until the new ones are whole, the earlier ones stay.
 
     Raises:
@@ -73,7 +83,7 @@ def open_prepared(
         meanwhile = find_prepared(folder, version)  # another process may have built it while this one waited
         if meanwhile is not None and meanwhile != found:
             return meanwhile
-        return _build(folder, build, version, source)
+        return _build(folder, build, version, {"source": source, "note": note})
 
 
 def find_prepared(folder: Path, version: int) -> Prepared | None:
@@ -83,7 +93,8 @@ def find_prepared(folder: Path, version: int) -> Prepared | None:
         whole = manifest["version"] == version and all(
             (folder / name).stat().st_size == size for name, size in manifest["bytes"].items()
         )
-        return Prepared(folder, str(manifest["digest"]), str(manifest.get("source", ""))) if whole else None
+        told = {key: str(manifest.get(key, "")) for key in ("source", "note")}
+        return Prepared(folder, str(manifest["digest"]), **told) if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -130,26 +141,26 @@ def _writable(parent: Path, data_set: str) -> Path:
     return parent
 
 
-def _build(folder: Path, build: Build, version: int, source: str) -> Prepared:
+def _build(folder: Path, build: Build, version: int, told: dict[str, str]) -> Prepared:
     """Build the arrays and put the finished folder in place. The caller holds the lock."""
     for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     with replacing(folder, durable=True) as work:
         work.mkdir()
         build(work)
-        digest = _seal(work, version, source)
+        digest = _seal(work, version, told)
         shutil.rmtree(folder, ignore_errors=True)  # damaged, or of another version, or to be replaced
-    return Prepared(folder, digest, source)
+    return Prepared(folder, digest, **told)
 
 
-def _seal(work: Path, version: int, source: str) -> str:
+def _seal(work: Path, version: int, told: Mapping[str, str]) -> str:
     """Write the manifest that makes the folder whole; returns the digest."""
     paths = sorted(work.glob("*.npy"))
     digest = _digest(paths)
     manifest: Mapping[str, Any] = {
         "version": version,
         "digest": digest,
-        "source": source,
+        **told,
         "bytes": {path.name: path.stat().st_size for path in paths},
     }
     (work / _MANIFEST).write_text(json.dumps(manifest))

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from go4align.benchmarks.base import Benchmark, Metric, Split, Task
+from go4align.benchmarks.base import Benchmark, Split, Task
 from go4align.checks import real_number, whole_number
-from go4align.metrics import MeanAbsoluteErrors
+from go4align.metrics import MeanAbsoluteErrors, Metric
 from go4align.models.base import MultiTaskModel
 
 

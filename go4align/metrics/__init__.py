@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from go4align.lazy import lazy_names
 from go4align.metrics.delta_m import delta_m, mean_ranks, median_change, ranks, relative_changes
-from go4align.metrics.evaluation import Accumulator, Evaluation
+from go4align.metrics.evaluation import Accumulator, Evaluation, Metric
 
 if TYPE_CHECKING:
     from go4align.metrics.means import Means
@@ -15,6 +15,7 @@ __all__ = [
     "Evaluation",
     "MeanAbsoluteErrors",
     "Means",
+    "Metric",
     "delta_m",
     "mean_ranks",
     "median_change",

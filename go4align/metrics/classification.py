@@ -1,10 +1,16 @@
 """Classification with several yes-or-no attributes: the losses of a batch, and the F1 score of each over a pass."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from go4align.metrics.evaluation import Metric
+from go4align.metrics.streaming import Streaming
+
+F1 = Metric("f1", higher_is_better=True)
 
 
 def binary_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
@@ -18,15 +24,15 @@ def binary_cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none").mean(0)
 
 
-class F1Scores:
+class F1Scores(Streaming):
     """True positives, false positives and false negatives of M attributes, on the device, without waiting for it.
 
     Args:
-        names: of the attributes.
+        names: of the attributes; a metric's name is `attribute/f1`.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+        self.metrics = [replace(F1, name=f"{name}/{F1.name}") for name in names]
         self._counts = torch.zeros(3, len(names), dtype=torch.int64)
 
     def update(self, logits: Tensor, labels: Tensor, labelled: Tensor | None = None) -> None:
@@ -41,8 +47,8 @@ class F1Scores:
         counts = torch.stack([cells.sum(0) for cells in found])
         self._counts = self._counts.to(counts.device) + counts
 
-    def compute(self) -> dict[str, float]:
-        """`name/f1` of every attribute, higher is better; 0 where there is neither a positive nor a predicted one."""
-        hits, wrong, missed = self._counts.double().cpu()
-        scores = 2 * hits / (2 * hits + wrong + missed).clamp(min=1)
-        return {f"{name}/f1": score for name, score in zip(self._names, scores.tolist(), strict=True)}
+    def values(self) -> Tensor:
+        """Of every attribute; 0 where there is neither a positive nor a predicted one."""
+        hits, wrong, missed = self._counts.double()
+        scores: Tensor = 2 * hits / (2 * hits + wrong + missed).clamp(min=1)
+        return scores

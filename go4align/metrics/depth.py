@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from go4align.metrics.evaluation import Metric
+from go4align.metrics.streaming import Streaming
+
 
 def valid_depth(depth: Tensor) -> Tensor:
     """Where there is a depth: 0 marks pixels without one."""
@@ -20,15 +23,22 @@ def l1(predicted: Tensor, depth: Tensor) -> Tensor:
     return error.sum() / valid.sum().clamp(min=1)
 
 
-class DepthErrors:
-    """Errors over a pass, in the unit of the depth (metres, or inverse depth).
+def depth_metrics(unit: str) -> tuple[Metric, ...]:
+    """The absolute error in the unit of the depth, and the error relative to the depth, a share."""
+    return Metric("abs_err", unit), Metric("rel_err")
+
+
+class DepthErrors(Streaming):
+    """Errors over a pass.
 
     Args:
+        unit: of the depth: "m", or empty for inverse depth.
         batch_mean: a mean over batches of each batch's mean, as published code has it, instead of over all pixels: to
             compare with published numbers. Batches without a valid pixel do not count either way.
     """
 
-    def __init__(self, *, batch_mean: bool = False) -> None:
+    def __init__(self, unit: str = "", *, batch_mean: bool = False) -> None:
+        self.metrics = depth_metrics(unit)
         self._batch_mean = batch_mean
         self._sums = torch.zeros(2, dtype=torch.float64)
         self._count = torch.zeros((), dtype=torch.float64)
@@ -46,7 +56,6 @@ class DepthErrors:
         self._sums = self._sums.to(sums.device) + sums
         self._count = self._count.to(count.device) + count
 
-    def compute(self) -> dict[str, float]:
-        """`abs_err` and `rel_err` (a share), lower is better. NaN without a valid pixel."""
-        absolute, relative = (self._sums / self._count).tolist()
-        return {"abs_err": absolute, "rel_err": relative}
+    def values(self) -> Tensor:
+        """NaN without a valid pixel."""
+        return self._sums / self._count

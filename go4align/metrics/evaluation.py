@@ -1,7 +1,16 @@
-"""What one pass over a split gives, and the accumulator that gathers it."""
+"""What is measured, what one pass over a split gives, and the accumulator that gathers it."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity of a task; `unit` is empty for ratios."""
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,19 @@
 import torch
 from torch import Tensor
 
+from go4align.directions import lengths
+from go4align.metrics.evaluation import Metric
+from go4align.metrics.streaming import Streaming
+
 WITHIN_DEG = (11.25, 22.5, 30.0)
 """The published thresholds."""
+
+METRICS = (
+    Metric("mean_deg", "deg"),
+    Metric("median_deg", "deg"),
+    *(Metric(f"within_{limit:g}", higher_is_better=True) for limit in WITHIN_DEG),
+)
+"""Angles to the true direction, and the shares of pixels within the published thresholds."""
 
 _BINS = 1_800_000
 """Of the angles' histogram: a ten-thousandth of a degree each, and 14 MB."""
@@ -36,16 +47,18 @@ def angles_deg(predicted: Tensor, normals: Tensor) -> Tensor:
     From sine and cosine: the arc cosine alone loses all digits of small angles in float32.
     """
     cross = torch.linalg.cross(predicted, normals, dim=1)
-    return torch.rad2deg(torch.atan2(torch.linalg.vector_norm(cross, dim=1), (predicted * normals).sum(1)))
+    return torch.rad2deg(torch.atan2(lengths(cross)[:, 0], (predicted * normals).sum(1)))
 
 
-class AngleErrors:
+class AngleErrors(Streaming):
     """Angles over a pass, kept as a histogram on the device, so that the median is that of all pixels.
 
     Args:
         batch_mean: means over batches of each batch's mean, median and shares, as published code has it, instead of
             over all pixels: to compare with published numbers. Batches without a valid pixel do not count either way.
     """
+
+    metrics = METRICS
 
     def __init__(self, *, batch_mean: bool = False) -> None:
         self._batch_mean = batch_mean
@@ -73,16 +86,12 @@ class AngleErrors:
         self._sums = self._sums.to(sums.device) + sums
         self._count = self._count.to(count.device) + count
 
-    def compute(self) -> dict[str, float]:
-        """`mean_deg` and `median_deg`, lower is better; `within_11.25`, `within_22.5`, `within_30`, shares of
-        pixels. NaN without a valid pixel.
-        """
+    def values(self) -> Tensor:
+        """NaN without a valid pixel."""
         means = self._sums / self._count
         if not self._batch_mean:
             means[1] = torch.where(self._count > 0, _median(self._histogram), torch.nan)
-        mean, median, *shares = means.tolist()
-        named = {f"within_{limit:g}": share for limit, share in zip(WITHIN_DEG, shares, strict=True)}
-        return {"mean_deg": mean, "median_deg": median, **named}
+        return means
 
 
 def _median(histogram: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class MeanAbsoluteErrors:
         n_tasks = len(task_names)
         self._names = tuple(task_names)
         self._losses_of = losses
-        self._factor = torch.ones(n_tasks, dtype=torch.float64, device="cpu") if factor is None else factor.cpu()
+        self._factor = [1.0] * n_tasks if factor is None else factor.tolist()
         self._batch_dtype = batch_dtype
         self._losses = Means(n_tasks)
         self._error = torch.zeros(n_tasks, dtype=torch.float64)
@@ -48,9 +48,6 @@ class MeanAbsoluteErrors:
 
     def compute(self) -> Evaluation:
         """Mean losses, and the mean absolute error of every task."""
-        losses, errors = torch.stack([self._losses.compute(), self._error / self._count]).cpu()
-        reported = (errors * self._factor).tolist()
-        return Evaluation(
-            losses=tuple(losses.tolist()),
-            metrics={f"{name}/mae": value for name, value in zip(self._names, reported, strict=True)},
-        )
+        losses, errors = torch.stack([self._losses.compute(), self._error / self._count]).tolist()
+        reported = zip(self._names, errors, self._factor, strict=True)
+        return Evaluation(tuple(losses), {f"{name}/mae": error * factor for name, error, factor in reported})

@@ -4,6 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from go4align.metrics.evaluation import Metric
+from go4align.metrics.streaming import Streaming
+
+METRICS = (Metric("miou", higher_is_better=True), Metric("pixel_acc", higher_is_better=True))
+"""The mean intersection over union of the classes, and the share of pixels whose class is right."""
+
 VOID = -1
 """The label of pixels that count nowhere."""
 
@@ -20,12 +26,14 @@ def cross_entropy(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != VOID).sum().clamp(min=1)
 
 
-class ConfusionMatrix:
+class ConfusionMatrix(Streaming):
     """Counts [C, C] over a pass, rows are targets and columns predictions; on the device, without waiting for it.
 
     Args:
         n_classes: C.
     """
+
+    metrics = METRICS
 
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
@@ -40,14 +48,11 @@ class ConfusionMatrix:
         counts.scatter_add_(0, cells.view(-1), torch.ones_like(cells).view(-1))
         self.counts = self.counts.to(cells.device) + counts[:-1].view(self.n_classes, -1)
 
-    def compute(self) -> dict[str, float]:
-        """`miou`, the mean intersection over union of the classes that targets or predictions have (official code gives
-        NaN where a class has neither), and `pixel_acc`; shares, higher is better. NaN without a labelled pixel."""
-        counts = self.counts.double().cpu()
+    def values(self) -> Tensor:
+        """Over the classes that targets or predictions have (official code gives NaN where a class has neither). NaN
+        without a labelled pixel."""
+        counts = self.counts.double()
         hits = counts.diagonal()
         union = counts.sum(0) + counts.sum(1) - hits
-        present = union > 0
-        return {
-            "miou": float((hits[present] / union[present]).mean()),
-            "pixel_acc": float(hits.sum() / counts.sum()),
-        }
+        overlap = torch.where(union > 0, hits / union, torch.nan)
+        return torch.stack([overlap.nanmean(), hits.sum() / counts.sum()])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from go4align.directions import unit
 from go4align.models.base import MultiTaskModel
 
 Output = Literal["classes", "value", "direction"]
@@ -113,7 +114,7 @@ class Heads(nn.ModuleList):
 _FINISH: dict[Output, Any] = {
     "classes": lambda x: F.log_softmax(x, 1),
     "value": lambda x: x,
-    "direction": lambda x: F.normalize(x, dim=1),
+    "direction": unit,
 }
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from go4align.training.records import EpochRecord, StepSummary
     from go4align.training.step import train_step
     from go4align.training.trainer import Trainer
-    from go4align.training.watching import Monitor, check_watched, monitor_of
+    from go4align.training.watching import Monitor, Watched, check_watched, monitor_of, watched_by
 
 __all__ = [
     "CheckpointWarning",
@@ -22,9 +22,11 @@ __all__ = [
     "StepSummary",
     "Trainer",
     "TrainingOptions",
+    "Watched",
     "check_watched",
     "monitor_of",
     "train_step",
+    "watched_by",
 ]
 
 __getattr__ = lazy_names(
@@ -38,8 +40,10 @@ __getattr__ = lazy_names(
         "StepSummary": "records",
         "Trainer": "trainer",
         "TrainingOptions": "options",
+        "Watched": "watching",
         "check_watched": "watching",
         "monitor_of": "watching",
         "train_step": "step",
+        "watched_by": "watching",
     },
 )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from go4align.checks import whole_number
 from go4align.errors import UserError
 from go4align.metrics import Evaluation
-from go4align.training.watching import DELTA_M, LOSS
+from go4align.training.watching import DELTA_M
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,12 +65,6 @@ class Selection(ABC):
     """A rule."""
 
     metric: str
-
-    def shown(self, *, reference: bool = True) -> str:
-        """What tables call the watched value; `reference` as for `monitor_of`, which watches the loss without one."""
-        if self.metric == DELTA_M:
-            return "Δm %" if reference else LOSS
-        return self.metric
 
     @abstractmethod
     def begin(self, epochs: int) -> Selector:

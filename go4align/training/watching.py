@@ -1,8 +1,9 @@
-"""The value that selection watches: validation Delta m, the loss, or a metric's mean over tasks."""
+"""The value that selection watches, validation Delta m, the loss or a metric's mean over tasks, and its name."""
 
 import math
 from collections.abc import Callable, Mapping
 from statistics import fmean
+from typing import NamedTuple
 
 from go4align.benchmarks.base import Benchmark
 from go4align.errors import unknown_name
@@ -46,6 +47,32 @@ def monitor_of(
     if task is not None:
         return lambda evaluation: evaluation.losses[task]
     return lambda evaluation: math.fsum(evaluation.losses) / len(evaluation.losses)
+
+
+class Watched(NamedTuple):
+    """How people read watched values, which are lower where better whatever is watched.
+
+    Attributes:
+        name: what is watched.
+        higher_is_better: whether that is higher where better.
+        form: of its values, as `format` takes it.
+    """
+
+    name: str
+    higher_is_better: bool = False
+    form: str = ".4g"
+
+    def text(self, value: float) -> str:
+        """A watched value in the direction of what is watched."""
+        return format(-value if self.higher_is_better else value, self.form)
+
+
+def watched_by(watched: str, benchmark: Benchmark, *, reference: bool = True) -> Watched:
+    """How the watched value is read; arguments as for `monitor_of`, `reference` whether there is one."""
+    if watched == DELTA_M:
+        return Watched("Δm %", form=".1f") if reference else Watched(LOSS)
+    metrics = benchmark.metrics().values()
+    return Watched(watched, any(metric.higher_is_better for metric in metrics if metric.name == watched))
 
 
 def check_watched(watched: str, benchmark: Benchmark) -> None:

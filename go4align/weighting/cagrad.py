@@ -46,7 +46,7 @@ class CAGrad(GramianWeighting):
         max_norm: the norm that the shared parameters' gradient is clipped to; 0 (default) for none, as Nash-MTL's
             code; FAMO's code clips to 1.
         heads: what the task heads get: "weighted" or "sum" (default, as official).
-        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
+        gramian: "stored" (default), "layerwise" or "representation", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from go4align.checks import mapping
+from go4align.checks import flag, mapping
 from go4align.errors import UserError
 from go4align.grouping import build_grouping
 from go4align.grouping.base import Space
@@ -33,8 +33,8 @@ _OUTSIDE = ("n_tasks", "n_groups", "space", "seed", "clustering")
 class GO4Align(Weighting):
     """Algorithm 1: minimise sum_m w_m L_m, where w_m is the centre of task m's group among the indicators (Eq. 2, 3).
 
-    The weights are not normalised: their sum, and with it the effective learning rate, depends on the losses' spread
-    and on K. With `scale="sum"` equal losses give weights 1, and K = M gives sum(w * L) = sum(L).
+    As published, the weights are not normalised: their sum, and with it the effective learning rate, depends on the
+    losses' spread and on K. With `scale="sum"` equal losses give weights 1, and K = M gives sum(w * L) = sum(L).
 
     Args:
         n_tasks: number of tasks M.
@@ -55,6 +55,8 @@ class GO4Align(Weighting):
             before any clipping; gradients, losses after the step and learnable parameters that the method needs are
             this method's needs then. All parameters, heads too, get the gradient of sum(w_m L_m).
         indicator_options: hyperparameters of that method.
+        normalise: True scales the weights of every step to the sum M (the tasks that have labels in it), so that
+            trainings with different K differ in their groups alone; default False, as published.
         seed: of a clustering that draws random numbers.
         task_names: M names for error messages.
     """
@@ -74,10 +76,12 @@ class GO4Align(Weighting):
         clustering_options: Mapping[str, Any] | None = None,
         indicator: str = "risk_guided",
         indicator_options: Mapping[str, Any] | None = None,
+        normalise: bool = False,
         seed: int = 0,
         task_names: Iterable[str] | None = None,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
+        self.normalise = flag("normalise", normalise)
         options = _indicator_options(indicator, indicator_options, {"beta": beta, "scale": scale, "smooth": smooth})
         self.indicator = build_indicator(indicator, n_tasks, task_names=self.task_names, **options)
         for need in _TAKEN_OVER:
@@ -111,6 +115,9 @@ class GO4Align(Weighting):
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         labels, centres = self.indicator.grouped_by(self.grouping, losses, shared)
         weights = centres.index_select(0, labels)  # half the time of centres[labels]
+        if self.normalise:
+            factor = len(weights) / weights.sum()
+            weights, centres = factor * weights, factor * centres
         return StepRecord(weights, labels, centres)
 
     def _learn_after(self, losses: Tensor) -> None:

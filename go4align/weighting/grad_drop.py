@@ -1,12 +1,13 @@
 """GradDrop: gradient sign dropout (Chen et al., "Just Pick a Sign", NeurIPS 2020)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from go4align.randomness import Draws
+from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
 from go4align.weighting._engine.task_gradients import StoredGradients
 
@@ -46,8 +47,8 @@ class GradDrop(GradientWeighting):
         self.takes_scaled_losses = not self.max_norm
         self.draws = Draws(seed)
 
-    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
-        gradients = StoredGradients(losses, parameters, self._scratch)
+    def _decide(self, losses: Tensor, shared: Shared) -> Decision:
+        gradients = StoredGradients(losses, shared.parameters, self._scratch, shared.heads)
         jacobian = gradients.jacobian
         squares = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64).square()
         self._check_finite(squares.cpu().numpy())
@@ -56,7 +57,7 @@ class GradDrop(GradientWeighting):
         dropped, kept = sign_dropout(jacobian, noise.to(jacobian), _wide(jacobian, squares))
         sizes: list[float] = squares.sqrt().tolist()
         weights = torch.where(squares > 0, kept / squares, 0.0).cpu()
-        return Decision(weights, sizes, lambda: gradients.parts(dropped))
+        return Decision(weights, sizes, lambda: gradients.parts(dropped), gradients.heads)
 
     def get_extra_state(self) -> dict[str, Any]:
         return self.draws.state()

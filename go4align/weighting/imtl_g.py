@@ -28,7 +28,7 @@ class IMTLG(GramianWeighting):
     Args:
         n_tasks: number of tasks M.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
+        gramian: "stored" (default), "layerwise" or "representation", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

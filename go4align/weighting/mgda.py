@@ -31,7 +31,7 @@ class MGDA(GramianWeighting):
         scale: "tasks" (default) multiplies the weights by M, as the official code does, to match the sum of M losses;
             "none" is Eq. 3 as printed.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
+        gramian: "stored" (default), "layerwise" or "representation", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

@@ -40,7 +40,7 @@ class NashMTL(GramianWeighting):
             exact solution of M >= 2 tasks exceeds (it is sqrt(M)); 0 for none. `weigh` and the heads' weights are
             unclipped.
         heads: what the task heads get: "weighted" (default, as official) or "sum".
-        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
+        gramian: "stored" (default), "layerwise" or "representation", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

@@ -25,7 +25,7 @@ class PCGrad(GramianWeighting):
         seed: of the method's own generator; None (default) takes over the state of torch's global one at the first
             step.
         heads: what the task heads get: "weighted" or "sum" (default, as official).
-        gramian: "stored" (default) or "layerwise", see `GramianWeighting`.
+        gramian: "stored" (default), "layerwise" or "representation", see `GramianWeighting`.
         task_names: M names for error messages.
     """
 

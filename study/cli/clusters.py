@@ -45,7 +45,9 @@ def check(
     ] = None,
     tracking_uri: Tracking = None,
 ) -> None:
-    """Check a cluster file, alone or with a study, without a network.
+    """Check a cluster file, alone or with a study.
+
+    Without a network, but for a study whose data have to be brought: then on-premise hosts are asked for them by ssh.
 
     Examples: `study cluster check cluster.yaml`, `study cluster check cluster.yaml qm9`
     """
@@ -57,6 +59,8 @@ def check(
     _complain_of(cluster, study, tracking_uri)
     for line in _summary(cluster, study, tracking_uri):
         say(line)
+    if study:
+        _complain_of_data(cluster, study)
 
 
 @takes_launch("launch")
@@ -177,7 +181,8 @@ def ready(
             f"'{study.name}' is running on this cluster already, as job {job}: see it with `study attach "
             f"CLUSTER_FILE`, or stop it there with `ray job stop {job}`."
         )
-    head.wait_until_ready(Expected(nodes, gpus, room), study.resources, minutes=minutes, tell=say)
+    expected = Expected(nodes, gpus, room)
+    head.wait_until_ready(expected, study.resources, study.benchmark, minutes=minutes, tell=say)
 
 
 @app.command(hidden=True)
@@ -186,6 +191,7 @@ def job(launch: "Launch", final_runs: FinalRuns = False) -> None:
     """On the head, what `study launch` asks for; goes on with a study that exists already."""
     from study import api
     from study.cli import tables
+    from study.results import GroupingResult
     from study.spec import BestFile
     from study.stages import to_run_or_resume
 
@@ -196,6 +202,10 @@ def job(launch: "Launch", final_runs: FinalRuns = False) -> None:
         if not final_runs:
             return
         found = api.final(found.study, address="auto", tracking_uri=prepared.store, console=console())
+    if isinstance(found, GroupingResult):
+        console().print(tables.grouping_table(found))
+        say(found.verdict)
+        return
     show_final(found, prepared.store, and_next=False)
 
 
@@ -231,6 +241,25 @@ def _complain_of(cluster: "ClusterFile", study: "StudyFile | None", store: str |
         raise typer.Exit(UserError.exit_code)
 
 
+def _complain_of_data(cluster: "ClusterFile", study: "StudyFile") -> None:
+    """Where a study's data have to be brought to the nodes: which of them lack them, as far as they exist."""
+    from study.cluster import data_findings, data_looks
+
+    source = study.build_benchmark().needed_data
+    if source is None:
+        return
+    if not cluster.hosts:
+        say(f"Every node needs the data of {source.name} in $GO4ALIGN_HOME/data: `study launch` names those without.")
+        return
+    say(f"Asking {len(cluster.hosts)} hosts for the data of {source.name}")
+    found = data_findings(data_looks(cluster, source.name), source, cluster.path.parent)
+    for line in found:
+        complain(f"study: {cluster.path.name}: {line}")
+    if found:
+        raise typer.Exit(UserError.exit_code)
+    say("All of them have the same.")
+
+
 def _summary(cluster: "ClusterFile", study: "StudyFile | None", store: str | None) -> Iterator[str]:
     """What `check` says of a file without faults: what it starts, and what a study gets from it."""
     from study.cluster import cluster_store, node_kinds
@@ -243,7 +272,7 @@ def _summary(cluster: "ClusterFile", study: "StudyFile | None", store: str | Non
         yield f"MLflow: {without_password(its_store)}"
     if study:
         yield _room(cluster, study, kinds)
-    yield "No faults found. Nothing was asked of a network: `study launch` finds out the rest."
+    yield "No faults found in the file: `study launch` finds out the rest."
 
 
 def _count(kind: "NodeKind") -> str:

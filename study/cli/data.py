@@ -25,15 +25,20 @@ def data(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Convert anew, in the place of what is prepared.")] = False,
 ) -> None:
-    """Prepare the data of a benchmark: converted once, and found by name from then on.
+    """Prepare the data of a benchmark: converted once, and found by name from then on. Shows them where they are.
 
-    Examples: `study data nyuv2 --root ~/nyuv2`, `study data nyuv2 --raw nyu_depth_v2_labeled.mat`
+    Examples: `study data nyuv2 --root ~/nyuv2`, `study data nyuv2 --raw nyu_depth_v2_labeled.mat`, `study data nyuv2`
     """
     from go4align.benchmarks.registry import data_source
 
     source = data_source(name)
-    prepared, converted = source.prepare(root, raw or (), choose or (), again=again)
+    if root is None and not raw and not again:
+        prepared, converted = source.open(), False
+    else:
+        prepared, converted = source.prepare(root, raw or (), choose or (), again=again)
     say(f"{name}: {'prepared' if converted else 'prepared already'} from {prepared.source or 'a package'}")
+    if prepared.note:
+        say(f"Note: {prepared.note}")
     for array, content in prepared.arrays.items():
         say(f"  {array}: {' x '.join(map(str, content.shape))} {content.dtype}")
     say(f"digest {prepared.digest}, in {prepared.folder}")

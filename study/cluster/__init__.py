@@ -4,6 +4,7 @@ What runs on its head is in `head`, which needs Ray.
 """
 
 from study.cluster.checks import cluster_store, findings
+from study.cluster.data import data_findings, data_looks
 from study.cluster.files import ClusterFile, load_cluster
 from study.cluster.launcher import ClusterLaunch, attach_steps, check_packages, down_steps, launch_steps, look_steps
 from study.cluster.nodes import Expected, NodeKind, expected, node_kinds
@@ -18,6 +19,8 @@ __all__ = [
     "attach_steps",
     "check_packages",
     "cluster_store",
+    "data_findings",
+    "data_looks",
     "down_steps",
     "expected",
     "findings",

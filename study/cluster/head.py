@@ -4,16 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import RunFailedError, UserError
+from go4align.home import data_home
+from study.cluster.data import bring
 from study.cluster.nodes import Expected
 from study.home import home
-from study.spec import Resources
+from study.spec import BenchmarkSection, Resources
 from study.tuning import ask_for_room, ray_session
 
 _POLL_S, _TELL_S = 2.0, 15.0
@@ -26,8 +29,10 @@ class _Joined(NamedTuple):
     gpus: int
 
 
-def wait_until_ready(expected: Expected, trial: Resources, *, minutes: float, tell: Tell) -> None:
-    """Wait until all expected nodes and GPUs have joined, and see that all share the study's folder.
+def wait_until_ready(
+    expected: Expected, trial: Resources, benchmark: BenchmarkSection, *, minutes: float, tell: Tell
+) -> None:
+    """Wait until all expected nodes and GPUs have joined, and see that all share the study's folder and have its data.
 
     Where the cluster grows on demand, its autoscaler is asked for room first; once the nodes are there the request is
     withdrawn, so that those which get no trial are given back.
@@ -35,12 +40,13 @@ def wait_until_ready(expected: Expected, trial: Resources, *, minutes: float, te
     Args:
         expected: what to wait for.
         trial: what one trial takes.
+        benchmark: whose data every node needs.
         minutes: not longer than this.
         tell: told of the progress.
 
     Raises:
         RunFailedError: not all came in time.
-        UserError: no cluster runs here, or a node does not see `$GO4ALIGN_HOME`.
+        UserError: no cluster runs here, or a node does not see `$GO4ALIGN_HOME`, or lacks the data.
     """
     with ray_session("auto"):
         if expected.room:
@@ -52,6 +58,7 @@ def wait_until_ready(expected: Expected, trial: Resources, *, minutes: float, te
                 ask_for_room(trial, 0)
         if expected.nodes > 1:
             _check_storage(tell)
+        _check_data(benchmark, tell)
 
 
 def running_job(study: str) -> str | None:
@@ -116,7 +123,7 @@ def _check_storage(tell: Tell) -> None:
     mark = home() / f".seen-{time.time_ns()}"
     mark.touch()
     try:
-        blind = [address for address, sees in _ask_every_node(mark) if not sees]
+        blind = [address for address, sees in _ask_every_node(_sees, mark) if not sees]
     finally:
         mark.unlink(missing_ok=True)
     if blind:
@@ -127,20 +134,46 @@ def _check_storage(tell: Tell) -> None:
     tell(f"All nodes see {mark.parent}")
 
 
-def _ask_every_node(mark: Path) -> list[tuple[str, bool]]:
-    @ray.remote(num_cpus=0)
-    def sees(path: Path) -> bool:
-        try:
-            list(path.parent.iterdir())  # makes network storage look again
-            return path.exists()
-        except OSError:
-            return False
+def _check_data(section: BenchmarkSection, tell: Tell) -> None:
+    """Every node must have the head's data. Those that can be made or fetched are made on the head, before the nodes
+    are asked."""
+    benchmark = build_benchmark(section.name, **section.options)
+    benchmark.prepare()
+    digest = benchmark.data_digest
+    if digest is None:
+        return
+    lacking = [(address, found) for address, found in _ask_every_node(_data, section) if found != digest]
+    if lacking:
+        told = [f"{address} has {'none' if found is None else f'other ones ({found})'}" for address, found in lacking]
+        remedy = bring(data_home() / section.name, "the head", lacking[0][0])
+        raise UserError(f"Every node needs the data of '{section.name}' ({digest}), but {', '.join(told)}. {remedy}")
+    tell(f"All nodes have the data of {section.name} ({digest})")
 
+
+def _sees(path: Path) -> bool:
+    try:
+        list(path.parent.iterdir())  # makes network storage look again
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _data(section: BenchmarkSection) -> str | None:
+    """The digest of a node's data; None where it has none."""
+    try:
+        return build_benchmark(section.name, **section.options).data_digest
+    except UserError:
+        return None
+
+
+def _ask_every_node(question: Callable[[Any], Any], about: Any) -> list[tuple[str, Any]]:
+    """What a function says on each node, by its address."""
+    task = ray.remote(num_cpus=0)(question)
     asked = {}
     for node in ray.nodes():
         if node["Alive"]:
             here = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            asked[node["NodeManagerAddress"]] = sees.options(scheduling_strategy=here).remote(mark)
+            asked[node["NodeManagerAddress"]] = task.options(scheduling_strategy=here).remote(about)
     return list(zip(asked, ray.get(list(asked.values())), strict=True))
 
 

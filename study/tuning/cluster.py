@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.autoscaler.sdk import request_resources
 
 from go4align.errors import RunFailedError, UserError
+from go4align.home import home_folder
 from study.spec.study_file import Resources
 
 _LOOK_EVERY_S = 5.0
@@ -30,13 +32,17 @@ _LONGEST_TEMP = 40
 
 @contextmanager
 def ray_session(address: str | None = None) -> Iterator[None]:
-    """A Ray cluster: the one at `address`, the one this process is already connected to, or a fresh local one."""
+    """A Ray cluster: the one at `address`, the one this process is already connected to, or a fresh local one.
+
+    Workers keep their files and find their data in the same `$GO4ALIGN_HOME` as this process, however their node was
+    started.
+    """
     if address:
         _check_port(address)
     if ray.is_initialized():
         yield
         return
-    options: dict[str, Any] = {"address": address} if address else _LOCAL | _short_folder()
+    options: dict[str, Any] = {"address": address} | _same_home() if address else _LOCAL | _short_folder()
     with _imports_as_here() as folder:
         with chdir(folder):
             _connect(options, address)
@@ -58,6 +64,14 @@ def _connect(options: dict[str, Any], address: str | None) -> None:
             "(RAY_TMPDIR, else TMPDIR) can be written to and has room, or name another."
         ) from None
     _silence_workers()
+
+
+def _same_home() -> dict[str, Any]:
+    """Tells it to the nodes of a cluster that runs already; those of a job of `study launch` were told, and Ray refuses
+    to be told twice."""
+    if "GO4ALIGN_HOME" not in os.environ or RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:
+        return {}
+    return {"runtime_env": {"env_vars": {"GO4ALIGN_HOME": str(home_folder())}}}
 
 
 def _short_folder() -> dict[str, str]:

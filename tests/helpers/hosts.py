@@ -47,8 +47,8 @@ class Host:
     key: Path
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
-    def start(self) -> None:
-        """Boot it; `key` may log in as root."""
+    def start(self, hidden: Path | None = None) -> None:
+        """Boot it; `key` may log in as root. A folder that is `hidden` is empty there."""
         home, ray = self.folder / "home", self.folder / "ray"
         for folder in (home / ".ssh", ray, Path("/tmp/ray"), Path("/run/sshd")):
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +71,8 @@ class Host:
         script = (
             f"mount --bind {passwd} /etc/passwd; mount --bind {ray} /tmp/ray; exec $(command -v sshd) -D -f {config}"
         )
+        if hidden is not None:
+            script = f"mount -t tmpfs none {hidden}; {script}"
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
             start_new_session=True,

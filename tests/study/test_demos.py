@@ -6,15 +6,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 import yaml
+from constant_guess import constant_scores
 
 import study
-from go4align.benchmarks.dense.batch import DenseBatch
 from go4align.benchmarks.dense.benchmark import DenseBenchmark
 from go4align.benchmarks.registry import build_benchmark
+from go4align.errors import RunFailedError
 from go4align.training import Trainer, TrainingOptions
 from go4align.weighting.registry import build_weighting
 
@@ -62,7 +61,7 @@ def test_every_task_learns_more_than_the_best_constant_guess(name: str) -> None:
     trainer = Trainer(benchmark, build, options, seed=101, monitor=lambda found: math.fsum(found.losses), test=True)
     list(trainer.epochs())
     found = trainer.test().metrics
-    constant = of_constants(benchmark)
+    constant = constant_scores(benchmark)
     higher = {key: metric.higher_is_better for key, metric in benchmark.metrics().items()}
     gains = {key: (found[key] - constant[key]) * (1 if up else -1) for key, up in higher.items()}
     primary = ["segmentation/miou", "segmentation/pixel_acc", "depth/abs_err", "depth/rel_err"]
@@ -70,25 +69,37 @@ def test_every_task_learns_more_than_the_best_constant_guess(name: str) -> None:
         assert gains[key] > 0.1 * constant[key], key
 
 
-def of_constants(benchmark: DenseBenchmark) -> dict[str, float]:
-    """What the most frequent class, the median depth and the best single direction of the training split score on the
-    test split."""
-    train, test = (whole(benchmark, split) for split in ("train", "test"))
-    common = int(torch.bincount(train.labels[train.labels >= 0]).argmax())
-    classes = torch.zeros(len(test.images), benchmark.n_classes, *test.images.shape[2:])
-    classes[:, common] = 1
-    outputs = [classes, torch.full_like(test.depth, float(train.depth[train.depth > 0].median()))]
-    if train.normals is not None and test.normals is not None:
-        normals = train.normals.movedim(1, -1)[train.normals.norm(dim=1) > 0].numpy()
-        guesses = np.stack([normals.mean(0) / np.linalg.norm(normals.mean(0)), *np.eye(3), *-np.eye(3)])
-        angles = np.arccos(np.clip(normals @ guesses.T, -1, 1)).mean(0)
-        best = torch.from_numpy(guesses[angles.argmin()]).float()
-        outputs.append(best[None, :, None, None].expand_as(test.normals))
-    accumulator = benchmark.accumulator()
-    accumulator.update(outputs, test)
-    return dict(accumulator.compute().metrics)
+def small_figures(**training: object) -> dict[str, Any]:
+    demo = preset("celeba-demo")
+    generated = {"train_size": 2400, "val_size": 60, "test_size": 400}
+    return demo | {
+        "name": "small-celeba-demo",
+        "benchmark": demo["benchmark"] | {"generated": generated},
+        "training": demo["training"] | training,
+        "methods": ["ls"],
+        "budget": {"trials": 1},
+    }
 
 
-def whole(benchmark: DenseBenchmark, split: Any) -> DenseBatch:
-    [batch] = benchmark.batches(split, benchmark.size(split))
-    return batch.to(torch.device("cpu"))
+def test_most_attributes_are_learned_better_than_the_best_constant_guess_in_a_fraction_of_the_demos_steps() -> None:
+    small = small_figures(epochs=5)
+    benchmark = build_benchmark(**small["benchmark"])
+    options = TrainingOptions(**small["training"])
+    build: Callable[[], Any] = lambda: build_weighting("ls", benchmark.n_tasks)  # noqa: E731
+    trainer = Trainer(benchmark, build, options, seed=101, monitor=lambda found: math.fsum(found.losses), test=True)
+    list(trainer.epochs())
+    found = trainer.test().metrics
+    guesses = constant_scores(benchmark)
+    assert len(guesses) == 40
+    better = [key for key, guess in guesses.items() if found[key] > guess]
+    assert len(better) > 20, better
+
+
+def test_a_demo_that_is_trained_too_little_for_its_reference_says_so_before_it_searches(
+    tmp_path: Path, ray_cluster: None, go4align_home: Path
+) -> None:
+    """Within seconds no network finds a rare attribute, so F1 is 0: no change is relative to that."""
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(small_figures(epochs=1, batch_size=128) | {"scheduler": {"name": "fifo"}}))
+    with pytest.raises(RunFailedError, match=r"must not be 0, found that of 'val/.*/f1'.*Train it longer"):
+        study.run(str(path), tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")

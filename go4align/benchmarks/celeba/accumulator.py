@@ -8,6 +8,7 @@ from torch import Tensor
 from go4align.metrics.classification import F1Scores
 from go4align.metrics.evaluation import Evaluation
 from go4align.metrics.means import Means
+from go4align.metrics.streaming import read_once
 
 
 class AttributeScores:
@@ -30,4 +31,4 @@ class AttributeScores:
 
     def compute(self) -> Evaluation:
         """Mean losses, and `attribute/f1`."""
-        return Evaluation(tuple(self._losses.compute().tolist()), self._scores.compute())
+        return read_once(self._losses, [metric.name for metric in self._scores.metrics], [self._scores])

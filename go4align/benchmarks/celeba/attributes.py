@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from go4align.benchmarks.base import Metric, Task
+from go4align.benchmarks.base import Task
+from go4align.metrics.classification import F1
 
 PUBLISHED_F1: Mapping[str, float] = {
     "5_o_Clock_Shadow": 0.6736886,
@@ -52,8 +53,6 @@ PUBLISHED_SOURCE = (
     "FAMO's single-task runs (Liu et al. 2023), quoted by GO4Align; measured in train mode, that is, normalised by the "
     "statistics of test batches"
 )
-
-F1 = Metric("f1", higher_is_better=True)
 
 
 def tasks(names: Iterable[str], published: Mapping[str, float]) -> tuple[Task, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -15,13 +14,13 @@ from go4align.benchmarks.celeba.files import SPLITS, Listed, read_lists
 from go4align.benchmarks.data import DataSource
 from go4align.benchmarks.inspection import Finding, Inspection
 from go4align.benchmarks.pictures import read_picture
-from go4align.benchmarks.prepared import Build, progress
+from go4align.benchmarks.prepared import Build
+from go4align.benchmarks.samples import write_samples
 from go4align.errors import UserError
 
 SIZE = 64
 """Pixels of height and width; the aspect of 178 x 218 is not kept, as published."""
 OFFICIAL = {"train": 162_770, "val": 19_867, "test": 19_962}
-_CHUNK = 256
 _LOOKED_AT = 200
 """Pictures of each split that an inspection reads."""
 _RARE = 0.05
@@ -54,16 +53,11 @@ class CelebASource(DataSource):
 
 def convert(listed: Listed, folder: Path) -> None:
     """Write the arrays of every split into `folder`."""
-    with progress("CelebA", "pictures", sum(map(len, listed.names.values()))) as report, ThreadPoolExecutor() as pool:
-        for split, names in listed.names.items():
-            labels = np.stack([listed.attributes[name] for name in names])
-            np.save(folder / f"{split}_attributes.npy", labels)
-            path = folder / f"{split}_image.npy"
-            images = np.lib.format.open_memmap(path, "w+", np.uint8, (len(names), SIZE, SIZE, 3))
-            for start in range(0, len(names), _CHUNK):
-                chunk = names[start : start + _CHUNK]
-                images[start : start + len(chunk)] = list(pool.map(partial(_face, listed.images), chunk))
-                report(len(chunk))
+
+    def read(name: str) -> dict[str, NDArray[np.uint8]]:
+        return {"image": _face(listed.images, name), "attributes": listed.attributes[name]}
+
+    write_samples("CelebA", listed.names, read, folder)
 
 
 def _face(folder: Path, name: str) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from go4align.metrics.evaluation import Evaluation
 from go4align.metrics.means import Means
 from go4align.metrics.normals import AngleErrors, valid_normal
 from go4align.metrics.segmentation import VOID, ConfusionMatrix
+from go4align.metrics.streaming import Streaming, read_once
 
 
 def valid_pixels(batch: DenseBatch) -> Tensor:
@@ -40,12 +41,13 @@ class DenseErrors:
         *,
         batch_mean: bool = False,
     ) -> None:
-        self._names = task_names
         self._losses_of = losses
         self._losses = Means(len(task_names))
         self._confusion = ConfusionMatrix(n_classes)
         self._depth = DepthErrors(batch_mean=batch_mean)
         self._angles = AngleErrors(batch_mean=batch_mean) if len(task_names) > 2 else None
+        parts = [self._confusion, self._depth, self._angles]
+        self._parts: dict[str, Streaming] = dict(zip(task_names, filter(None, parts), strict=True))
 
     def update(self, outputs: Sequence[Tensor], batch: DenseBatch) -> None:
         """Add a batch: per task [B, channels, H, W]."""
@@ -57,9 +59,5 @@ class DenseErrors:
 
     def compute(self) -> Evaluation:
         """Mean losses, and `task/metric` of every task."""
-        parts = [self._confusion.compute(), self._depth.compute()]
-        if self._angles is not None:
-            parts.append(self._angles.compute())
-        named = zip(self._names, parts, strict=True)
-        metrics = {f"{task}/{metric}": value for task, part in named for metric, value in part.items()}
-        return Evaluation(tuple(self._losses.compute().tolist()), metrics)
+        names = [f"{task}/{metric.name}" for task, part in self._parts.items() for metric in part.metrics]
+        return read_once(self._losses, names, list(self._parts.values()))

@@ -14,7 +14,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from go4align.directions import unit
 
 SCALES = (1.0, 1.2, 1.5)
 
@@ -82,7 +83,7 @@ def turned(normals: Tensor, crops: Crops) -> Tensor:
     """Normals [B, 3, H, W] of a flipped picture look the other way along x; all are of unit length, or zero."""
     sign = torch.ones_like(normals[:, :, :1, :1])
     sign[:, 0, 0, 0] = torch.where(crops.flip, -1.0, 1.0).to(normals.dtype)
-    return F.normalize(normals * sign, dim=1)
+    return unit(normals * sign)
 
 
 def _floor(size: int, crop: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+
+from go4align.directions import unit
 
 DISPARITY_UNIT = 65535
 """Stored disparities are 16-bit numbers; divided by this they are the inverse depth of published CityScapes data."""
@@ -78,7 +79,7 @@ class StoredBatch:
             labels=self.labels.to(device).long(),
             depth=_decoded(self.depth.to(device))[:, None],
             # float16 has unit vectors to three digits: as they are, a perfect prediction would be half a degree off
-            normals=None if normals is None else F.normalize(normals, dim=1),
+            normals=None if normals is None else unit(normals),
             complete=self.complete,
         )
 

@@ -112,12 +112,16 @@ class DenseBenchmark(Benchmark):
         )
 
     @property
+    def needed_data(self) -> DataSource | None:
+        return None if self._generated else self.data_source()
+
+    @property
     def data_digest(self) -> str | None:
         return None if self._generated else self._prepared.digest
 
     @property
     def data_note(self) -> str:
-        return f"generated scenes, not {self.name}" if self._generated else ""
+        return f"generated scenes, not {self.name}" if self._generated else self.data_source().note
 
     def prepare(self) -> None:
         """Find the prepared data, and decide which samples belong to which split."""

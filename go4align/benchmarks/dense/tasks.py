@@ -6,32 +6,27 @@ at the end of training without a validation split; the networks with several tas
 
 from collections.abc import Mapping
 
-from go4align.benchmarks.base import Metric, Task
-from go4align.metrics.normals import WITHIN_DEG
+from go4align.benchmarks.base import Task
+from go4align.metrics import normals as angles
+from go4align.metrics import segmentation as classes
+from go4align.metrics.depth import depth_metrics
 
 PUBLISHED_SOURCE = (
     "CAGrad's single-task runs (Liu et al. 2021), quoted by Nash-MTL, FAMO and GO4Align: a plain SegNet for one task, "
     "not MTAN; depth and angles are means over batches"
 )
 
-SEGMENTATION = (Metric("miou", higher_is_better=True), Metric("pixel_acc", higher_is_better=True))
-NORMALS = (
-    Metric("mean_deg", "deg"),
-    Metric("median_deg", "deg"),
-    *(Metric(f"within_{limit:g}", higher_is_better=True) for limit in WITHIN_DEG),
-)
-
 
 def segmentation(published: Mapping[str, float]) -> Task:
     """Mean intersection over union and pixel accuracy, shares."""
-    return Task("segmentation", SEGMENTATION, published)
+    return Task("segmentation", classes.METRICS, published)
 
 
 def depth(unit: str, published: Mapping[str, float]) -> Task:
     """Absolute error in a unit, and the error relative to the depth, a share."""
-    return Task("depth", (Metric("abs_err", unit), Metric("rel_err")), published)
+    return Task("depth", depth_metrics(unit), published)
 
 
 def normals(published: Mapping[str, float]) -> Task:
     """Angles in degrees, and the shares of pixels within the published thresholds."""
-    return Task("normal", NORMALS, published)
+    return Task("normal", angles.METRICS, published)

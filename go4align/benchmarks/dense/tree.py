@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from go4align.benchmarks.prepared import progress
+from go4align.benchmarks.samples import write_samples
 from go4align.errors import UserError
 
 SPLITS: Mapping[str, str] = {"train": "train", "test": "val"}
 """The folder of each split."""
+
+_ONE_HEADER = Lock()
+"""NumPy parses a header by `ast.literal_eval`, at which Python 3.11 fails in several threads (cpython#106905)."""
 
 Read = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -55,21 +60,18 @@ class Tree:
 
     def convert(self, data_set: str, folder: Path) -> None:
         """Write the prepared arrays into `folder`, sample by sample."""
-        total = sum(len(next(iter(files.values()))) for files in self.files.values())
-        size = load(self.modalities[0], self.files["train"][self.modalities[0].name][0]).shape[:2]
-        with progress(data_set, "pictures", total) as report:
-            for split, files in self.files.items():
-                arrays: dict[str, NDArray[Any]] = {}
-                for number, sample in enumerate(_samples(files)):
-                    for modality in self.modalities:
-                        pixels = load(modality, sample[modality.name])
-                        _check_size(pixels, size, sample[modality.name])
-                        if number == 0:
-                            shape = (len(files[modality.name]), *pixels.shape)
-                            path = folder / f"{split}_{modality.name}.npy"
-                            arrays[modality.name] = np.lib.format.open_memmap(path, "w+", pixels.dtype, shape)
-                        arrays[modality.name][number] = pixels
-                    report(1)
+        first = next(iter(self.files["train"].values()))[0]
+        size = load(self.modalities[0], first).shape[:2]
+        samples = {split: list(_samples(files)) for split, files in self.files.items()}
+        write_samples(data_set, samples, partial(self._read, size), folder)
+
+    def _read(self, size: tuple[int, ...], paths: Mapping[str, Path]) -> dict[str, NDArray[Any]]:
+        """The prepared pixels of a sample, whose modalities all have that height and width."""
+        found = {}
+        for modality in self.modalities:
+            found[modality.name] = load(modality, paths[modality.name])
+            _check_size(found[modality.name], size, paths[modality.name])
+        return found
 
 
 def find_tree(root: Path, modalities: Sequence[Modality]) -> Tree:
@@ -90,7 +92,8 @@ def load(modality: Modality, path: Path) -> NDArray[Any]:
         UserError: it cannot be read, or holds what cannot be right.
     """
     try:
-        found = np.load(path, allow_pickle=False)
+        with _ONE_HEADER:
+            found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read: {error} Fetch it again.") from None
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from go4align.benchmarks.base import Metric, Task
+from go4align.benchmarks.base import Task
+from go4align.metrics import Metric
 
 HARTREE_TO_EV = 27.211386246
 HARTREE_TO_KCAL_MOL = 627.509

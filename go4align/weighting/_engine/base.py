@@ -53,10 +53,13 @@ class Shared(NamedTuple):
     Attributes:
         parameters: that all tasks share; empty if none were named.
         representation: the tensors that the heads read; empty if none were given.
+        heads: of each task, the leaves that its loss alone depends on, where a backward pass of every task may take
+            their gradients, too; empty where it need not, or where some are of several tasks, but not shared.
     """
 
     parameters: Sequence[nn.Parameter]
     representation: Sequence[Tensor]
+    heads: Sequence[Sequence[Tensor]] = ()
 
 
 class Weighting(LossChecks, ABC):

@@ -13,7 +13,7 @@ from go4align.checks import option, real_number
 from go4align.errors import UserError
 from go4align.weighting._engine.base import ONE, Shared, StepRecord, Weighting
 from go4align.weighting._engine.finite import all_finite, is_finite
-from go4align.weighting._engine.graph import leaves
+from go4align.weighting._engine.graph import leaves, owned
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.loss_checks import detached
 from go4align.weighting._engine.retained import in_double, largest_part, retained
@@ -30,11 +30,13 @@ class Decision(NamedTuple):
         weights: [M] float64 on the host, for the record and the task heads.
         sizes: the M lengths of the gradients, None if they are not known.
         combined: the step, one tensor of its own per shared parameter, in its dtype or in one that holds more.
+        heads: of each task, the gradients of what its loss alone depends on, as `Shared.heads`; or empty.
     """
 
     weights: Tensor
     sizes: list[float] | None
     combined: Callable[[], list[Tensor]]
+    heads: Sequence[Sequence[Tensor]] = ()
 
 
 class GradientWeighting(Weighting):
@@ -84,6 +86,7 @@ class GradientWeighting(Weighting):
         self._checked(losses)
         shared = _trainable(shared)
         others = _others(losses, shared.parameters)
+        shared = shared._replace(heads=owned(losses, others))
         with Unchanged(self._state), UnchangedGradients(others):
             decision = self._decide_checked(losses, shared)
             self._check_weights(decision.weights)
@@ -91,7 +94,10 @@ class GradientWeighting(Weighting):
             gradients = _added(shared.parameters, step)
             self._check_step(losses, shared.parameters, gradients, decision.weights * factor)
             heads = self._heads_weights(losses, decision)
-            self._backward_heads(losses, others, heads)
+            if decision.heads and heads.dtype == losses.dtype:
+                self._weigh_heads(losses, shared.heads, decision.heads, heads)
+            else:
+                self._backward_heads(losses, others, heads)
         for parameter, gradient in zip(shared.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.step.add_(ONE)
@@ -102,6 +108,27 @@ class GradientWeighting(Weighting):
         if self.heads == "sum":
             return torch.ones(self.n_tasks, dtype=losses.dtype, device="cpu")
         return held(decision.weights, losses.dtype, decision.sizes)
+
+    def _weigh_heads(
+        self,
+        losses: Tensor,
+        heads: Sequence[Sequence[Tensor]],
+        gradients: Sequence[Sequence[Tensor]],
+        weights: Tensor,
+    ) -> None:
+        """Accumulate the heads' gradients, of which each is one task's alone, from those that its pass gave."""
+        leaves_of_tasks = [leaf for leaves_of_task in heads for leaf in leaves_of_task]
+        weighted = [
+            (gradient * weight).to(gradient.dtype)
+            for weight, found in zip(weights.tolist(), gradients, strict=True)
+            for gradient in found
+        ]
+        added = _added(leaves_of_tasks, weighted)
+        if not all_finite(added):
+            self._backward_heads(losses, leaves_of_tasks, weights)
+            return
+        for leaf, gradient in zip(leaves_of_tasks, added, strict=True):
+            leaf.grad = gradient
 
     def _backward_heads(self, losses: Tensor, others: list[Tensor], weights: Tensor) -> None:
         """Accumulate the heads' gradients; the graph is kept."""
@@ -137,13 +164,13 @@ class GradientWeighting(Weighting):
             )
         if shared.representation:
             _check_representation(losses, shared.parameters, shared.representation)
-        return self._decide(losses, shared.parameters, shared.representation)
+        return self._decide(losses, shared)
 
     @abstractmethod
-    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+    def _decide(self, losses: Tensor, shared: Shared) -> Decision:
         """Take the gradients of losses [M] and make one step of the method's own state, unless one is not finite.
 
-        The graph is kept. The representation is empty, or all that the losses depend on the parameters through.
+        The graph is kept. The shared representation is empty, or all that the losses depend on the parameters through.
         """
 
     def _check_finite(self, squares: Vector) -> None:

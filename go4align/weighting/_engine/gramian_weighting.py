@@ -1,7 +1,7 @@
 """`GramianWeighting`: methods that weigh the tasks by the inner products of their gradients."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy
@@ -10,11 +10,19 @@ from torch import Tensor
 
 from go4align.arrays import Matrix, Vector
 from go4align.checks import option
+from go4align.errors import UserError
+from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
-from go4align.weighting._engine.task_gradients import BatchedGradients, StoredGradients, TaskGradients
+from go4align.weighting._engine.task_gradients import (
+    BatchedGradients,
+    RepresentationGradients,
+    StoredGradients,
+    TaskGradients,
+)
 
-GramianForm = Literal["stored", "layerwise"]
-"""Whether the tasks' gradients are kept for the Gramian, or those of one layer at a time."""
+GramianForm = Literal["stored", "layerwise", "representation"]
+"""Whether the tasks' gradients are kept for the Gramian, or those of one layer at a time; or the representation's are
+taken instead."""
 
 
 class GramianWeighting(GradientWeighting):
@@ -27,8 +35,10 @@ class GramianWeighting(GradientWeighting):
         heads: "weighted" or "sum", what the task heads get.
         gramian: "stored" (default) keeps M gradients of the shared parameters during the step, and on a CPU their
             memory until the next; "layerwise" keeps those of one layer at a time, in one vectorised backward pass
-            (module `layerwise`), with equal results. With a `representation` the Gramian is always computed so;
-            the training loop gives it with "layerwise" alone.
+            (module `layerwise`), with equal results. With a `representation` the Gramian is computed so, too; the
+            training loop gives it with "layerwise" and "representation". The last takes the gradients of the
+            `representation` in the place of the shared parameters' ones (Sener and Koltun 2018, MGDA-UB): other
+            weights, for about the cost of a plain sum.
         max_norm: see `GradientWeighting`.
         task_names: M names for error messages.
     """
@@ -44,16 +54,24 @@ class GramianWeighting(GradientWeighting):
     ) -> None:
         super().__init__(n_tasks, heads=heads, max_norm=max_norm, task_names=task_names)
         self.gramian = option("gramian", gramian, GramianForm)
-        self.uses_representation = gramian == "layerwise"
+        self.uses_representation = gramian != "stored"
 
-    def _decide(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor]) -> Decision:
+    def _decide(self, losses: Tensor, shared: Shared) -> Decision:
+        parameters = shared.parameters
+        representation = shared.representation
         gradients: TaskGradients
-        if self.uses_representation or representation:
+        if self.gramian == "representation":
+            if not representation:
+                raise UserError(
+                    'gramian="representation" needs `representation`, what the task heads read, found none.'
+                )
+            gradients = RepresentationGradients(losses, parameters, representation)
+        elif self.uses_representation or representation:
             gradients = BatchedGradients(losses, parameters, representation)
         else:
-            gradients = StoredGradients(losses, parameters, self._scratch)
+            gradients = StoredGradients(losses, parameters, self._scratch, shared.heads)
         weights, sizes = self._weights(gradients)
-        return Decision(weights, sizes, lambda: gradients.combined(weights, sizes))
+        return Decision(weights, sizes, lambda: gradients.combined(weights, sizes), gradients.heads)
 
     def _weights(self, gradients: TaskGradients) -> tuple[Tensor, list[float] | None]:
         """Weights [M] float64, and the lengths of the gradients, if they are known."""

@@ -57,6 +57,19 @@ def task_leaves(losses: Tensor) -> list[list[Tensor]]:
     return [leaves_of([] if node is None else [node]) for node, _ in stack.next_functions]
 
 
+def owned(losses: Tensor, others: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Of each task, those of the leaves that its loss alone depends on; empty where one is of several tasks or none.
+
+    Args:
+        losses: [M], attached to the graph.
+        others: the leaves to tell apart.
+    """
+    wanted = {id(leaf) for leaf in others}
+    found = [[leaf for leaf in known if id(leaf) in wanted] for known in task_leaves(losses)]
+    names = [id(leaf) for known in found for leaf in known]
+    return found if len(set(names)) == len(names) == len(others) else []
+
+
 def leaves_of(roots: Iterable[Node], beyond: Sequence[Tensor] = ()) -> list[Tensor]:
     """`leaves`, from nodes of the graph."""
     found: list[Tensor] = []

@@ -4,7 +4,9 @@ Three ways to the same two results, chosen by what may be kept in memory and by 
 
 - `StoredGradients`: one backward pass per task, all gradients kept as the Jacobian J [M, D]; any network;
 - `BatchedGradients`: all tasks in one vectorised pass, reduced to the Gramian layer by layer and thrown away;
-- the same from a representation: a pass through each task's head, then one vectorised pass through the encoder.
+- the same from a representation: a pass through each task's head, then one vectorised pass through the encoder;
+
+and one to other results: `RepresentationGradients`, those of the representation alone, in place of the parameters'.
 """
 
 from abc import ABC, abstractmethod
@@ -35,6 +37,8 @@ class TaskGradients(ABC):
     def __init__(self, losses: Tensor, parameters: Sequence[Tensor]) -> None:
         self.losses = losses
         self.parameters = parameters
+        self.heads: list[list[Tensor]] = []
+        """Of each task, the gradients of what its loss alone depends on; empty where they were not taken."""
 
     @abstractmethod
     def gramian(self) -> Matrix:
@@ -72,11 +76,19 @@ class StoredGradients(TaskGradients):
         parameters: the shared parameters, at least one.
         scratch: holds the Jacobian of the last step, whose memory is used again on a CPU: fresh memory takes the system
             longer to hand out than a copy of the gradients takes.
+        own: of each task, the leaves that its loss alone depends on, whose gradients the same pass gives; or none.
     """
 
-    def __init__(self, losses: Tensor, parameters: Sequence[Tensor], scratch: list[Tensor]) -> None:
+    def __init__(
+        self,
+        losses: Tensor,
+        parameters: Sequence[Tensor],
+        scratch: list[Tensor],
+        own: Sequence[Sequence[Tensor]] = (),
+    ) -> None:
         super().__init__(losses, parameters)
         self.scratch = scratch
+        self._own = own
         self.sizes = [p.numel() for p in parameters]
         dtype = parameters[0].dtype
         for parameter in parameters:
@@ -92,10 +104,14 @@ class StoredGradients(TaskGradients):
     def jacobian(self) -> Tensor:
         """J [M, D] in the widest of the parameters' dtypes."""
         jacobian = self._empty()
-        for row, (root, cotangent) in zip(jacobian, task_roots(self.losses), strict=True):
-            gradients = gradients_of(root, self.parameters, cotangent)
-            for part, gradient in zip(row.split(self.sizes), gradients, strict=True):
+        for task, (root, cotangent) in enumerate(task_roots(self.losses)):
+            own = self._own[task] if self._own else ()
+            gradients = gradients_of(root, [*self.parameters, *own], cotangent)
+            shared = gradients[: len(self.parameters)]
+            for part, gradient in zip(jacobian[task].split(self.sizes), shared, strict=True):
                 part.view(gradient.shape).copy_(gradient)
+            if self._own:
+                self.heads.append(gradients[len(shared) :])
         return jacobian
 
     def _empty(self) -> Tensor:
@@ -168,6 +184,20 @@ class BatchedGradients(TaskGradients):
         with retained():
             found = torch.autograd.grad(self.outputs, self.parameters, weighted, retain_graph=True, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+
+
+class RepresentationGradients(BatchedGradients):
+    """The Gramian of the gradients with respect to the representation: no pass through the encoder but the step's own.
+
+    Not that of the parameters' gradients: Sener and Koltun (NeurIPS 2018, MGDA-UB) show that min-norm weights from it
+    bound those, and LibMTL offers it for all methods (`rep_grad`).
+    """
+
+    def gramian(self) -> Matrix:
+        gramian = numpy.zeros((len(self.losses),) * 2)
+        for rows in self.cotangents:
+            add_products(gramian, rows)
+        return gramian
 
 
 def representation_gradients(losses: Tensor, representation: Sequence[Tensor]) -> list[Tensor]:

@@ -181,7 +181,7 @@ def test_figures_are_seeded_and_their_attributes_are_as_frequent_as_they_should_
     assert images.shape == (600, 64, 64, 3) and attributes.shape == (600, len(ATTRIBUTES)) == (600, 40)
     shares = dict(zip(ATTRIBUTES, attributes.mean(0).tolist(), strict=True))
     assert all(0.01 < share < 0.7 for share in shares.values())
-    assert shares["cross"] < 0.15 and shares["red_disc"] < 0.15
+    assert shares["cyan"] < 0.1 and shares["red_disc"] < 0.15
     column = {name: attributes[:, number].astype(bool) for number, name in enumerate(ATTRIBUTES)}
     assert (column["red_disc"] == (column["red"] & column["disc"])).all()
     assert not (column["left"] & column["right"]).any()
@@ -193,7 +193,7 @@ def test_attributes_are_visible() -> None:
     images, attributes = figures(300, 2)
     column = {name: attributes[:, number].astype(bool) for number, name in enumerate(ATTRIBUTES)}
     plain = ~column["with_border"] & ~column["graded_background"] & ~column["with_small_ones"]
-    corners = images[:, :4, :4].mean((1, 2, 3)) / 255
+    corners = images[:, :4, -4:].mean((1, 2, 3)) / 255  # the left may be shaded
     assert ((corners < 0.45) == column["dark_background"])[plain].mean() > 0.97
     saturation = images.max(-1).astype(int) - images.min(-1)
     chosen = plain & ~column["striped"]

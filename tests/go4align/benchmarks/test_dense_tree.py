@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trees import SIZE, sample, write_tree
 
 from go4align import UserError
 from go4align.benchmarks.cityscapes.source import CityScapesSource
@@ -19,32 +20,6 @@ from go4align.benchmarks.nyuv2.source import NYUv2Source
 from go4align.benchmarks.prepared import find_prepared
 
 pytestmark = pytest.mark.cpu_only("data are converted and kept on the host, whatever trains on them")
-
-SIZE = (6, 8)
-
-
-def sample(number: int) -> dict[str, np.ndarray[Any, Any]]:
-    random = np.random.default_rng(number)
-    normal = random.normal(size=(*SIZE, 3))
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    normal[0, 0] = 0
-    depth = random.uniform(0.5, 9, (*SIZE, 1))
-    depth[0, 1] = 0
-    return {
-        "image": random.uniform(0, 1, (*SIZE, 3)),
-        "label": random.integers(-1, 13, SIZE),
-        "depth": depth,
-        "normal": normal,
-    }
-
-
-def write_tree(root: Path, train: int = 12, val: int = 3) -> Path:
-    for split, count in (("train", train), ("val", val)):
-        for number in range(count):
-            for name, pixels in sample(number + 100 * (split == "val")).items():
-                (root / split / name).mkdir(parents=True, exist_ok=True)
-                np.save(root / split / name / f"{number}.npy", pixels)
-    return root
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go4align import UserError, build_weighting
-from go4align.benchmarks.base import Metric, Task
+from go4align.benchmarks.base import Task
 from go4align.benchmarks.toy import Toy
-from go4align.metrics import Evaluation
-from go4align.training import Trainer, TrainingOptions, check_watched, monitor_of
+from go4align.metrics import Evaluation, Metric
+from go4align.training import Trainer, TrainingOptions, check_watched, monitor_of, watched_by
 from go4align.training.selection import BestEpoch, MeanOfLast, mean_evaluation
 
 OPTIONS = TrainingOptions(epochs=5, batch_size=64, lr=1e-2)
@@ -181,6 +181,20 @@ def test_what_is_watched(watched: str, reference: bool, task: int | None, expect
     single = {"smile/f1": 0.5, "smile/mae": 1.0, "age/mae": 4.0} if reference else None
     found = Evaluation((1.0, 10.0), {"smile/f1": 0.6, "smile/mae": 2.0, "age/mae": 3.0})
     assert monitor_of(watched, Mixed(), single, task)(found) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("watched", "reference", "value", "shown"),
+    [
+        ("delta_m", True, 12.345, "Δm % 12.3"),
+        ("delta_m", False, 0.5, "loss 0.5"),
+        ("f1", True, -0.90874, "f1 0.9087"),
+        ("mae", True, 0.25, "mae 0.25"),
+    ],
+)
+def test_what_is_watched_is_read_in_its_own_direction(watched: str, reference: bool, value: float, shown: str) -> None:
+    found = watched_by(watched, Mixed(), reference=reference)
+    assert f"{found.name} {found.text(value)}" == shown
 
 
 def test_an_unknown_watched_metric_is_one_line() -> None:

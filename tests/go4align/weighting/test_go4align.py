@@ -23,6 +23,22 @@ def test_as_many_groups_as_tasks_keep_the_sum_of_the_losses() -> None:
     assert (record.weights * WIDE).sum().item() == pytest.approx(WIDE.sum().item())
 
 
+@given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=8), st.data())
+def test_normalised_weights_have_the_sum_of_the_tasks_and_the_proportions_of_the_others(
+    values: list[float], data: st.DataObject
+) -> None:
+    n_groups = data.draw(st.integers(1, len(values)))
+    losses = torch.tensor(values, dtype=torch.float64)
+    plain = GO4Align(len(values), n_groups).weigh(losses)
+    normalised = GO4Align(len(values), n_groups, normalise=True).weigh(losses)
+    assert float(normalised.weights.sum()) == pytest.approx(len(values))
+    torch.testing.assert_close(
+        normalised.weights / plain.weights, (normalised.weights / plain.weights)[0].expand(len(values))
+    )
+    assert normalised.labels is not None and normalised.centres is not None
+    torch.testing.assert_close(normalised.centres[normalised.labels], normalised.weights)
+
+
 def test_log_space_weights_are_geometric_means() -> None:
     record = GO4Align(11, 2, 0.0, space="log").weigh(WIDE)
     gamma = WIDE.sum() / WIDE / 11

@@ -6,34 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from trees import write_tree
 from typer.testing import CliRunner
 
 from go4align import UserError
 from study.cli import app
 
 
-def write_tree(root: Path, classes: int = 13) -> Path:
-    random = np.random.default_rng(0)
-    for split, count in (("train", 4), ("val", 2)):
-        for number in range(count):
-            normal = random.normal(size=(8, 10, 3))
-            arrays = {
-                "image": random.uniform(0, 1, (8, 10, 3)),
-                "label": random.integers(-1, classes, (8, 10)),
-                "depth": random.uniform(1, 5, (8, 10, 1)),
-                "normal": normal / np.linalg.norm(normal, axis=-1, keepdims=True),
-            }
-            for name, pixels in arrays.items():
-                (root / split / name).mkdir(parents=True, exist_ok=True)
-                np.save(root / split / name / f"{number}.npy", pixels)
-    return root
-
-
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    return write_tree(tmp_path / "tree")
+    return write_tree(tmp_path / "tree", train=4, val=2, size=(8, 10))
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -48,6 +32,8 @@ def test_data_are_prepared_once_and_again_on_request(tree: Path) -> None:
     assert code == 0
     assert "train_image: 4 x 8 x 10 x 3 uint8" in told
     digest = re.search(r"digest (\w{16})", told)[1]
+    code, shown = run("data", "nyuv2")
+    assert code == 0 and digest in shown
     code, told = run("data", "nyuv2", "--root", str(tree))
     assert code == 0 and f"prepared already from {tree}" in told and "--again" in told
     np.save(tree / "train" / "label" / "0.npy", np.zeros((8, 10)))
@@ -92,7 +78,8 @@ def test_the_doctor_finds_what_is_wrong_with_its_remedy_and_ends_with_code_1(tre
     ("words", "told"),
     [
         (["data", "nyuv"], "Unknown benchmark 'nyuv'. Did you mean 'nyuv2'"),
-        (["data", "nyuv2"], "Either --root or --raw is required, found neither. Get the folder nyuv2"),
+        (["data", "nyuv2"], "The data of 'nyuv2' are not on this machine"),
+        (["data", "nyuv2", "--again"], "Either --root or --raw is required, found neither. Get the folder nyuv2"),
         (["data", "nyuv2", "--root", "tree", "--raw", "x"], "found both"),
         (["data", "nyuv2", "--root", "nowhere"], "`--root` must be a folder, found none at"),
         (["data", "toy", "--root", "tree"], "'toy' makes its data itself: there is nothing to prepare"),

@@ -10,12 +10,15 @@ import yaml
 from hosts import Host, end, make_key, why_not
 from servers import MlflowServer, free_port
 from studies import Sandbox, audit, wait_for
+from trees import write_tree
+
+from go4align.benchmarks.nyuv2.source import NYUv2Source
 
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 ROOT = Path(__file__).parents[3]
 N_TRIALS = 3
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture
@@ -56,27 +59,40 @@ def sandbox(tmp_path: Path, server: str) -> Iterator[Sandbox]:
 def test_a_launched_study_survives_its_terminal_and_a_host(
     tmp_path: Path, hosts: list[Host], sandbox: Sandbox, key: Path
 ) -> None:
+    data = NYUv2Source.name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GO4ALIGN_HOME", str(sandbox.home))
+        digest = NYUv2Source().prepare(write_tree(tmp_path / "tree", 24, 4, size=(32, 32)), (), ())[0].digest
     sandbox.write(
-        benchmark={"name": "toy", "pause_s": 0.2},
-        training={"epochs": 30, "batch_size": 64, "lr": 5.0e-3},
+        benchmark={"name": data, "val_size": 4, "network": {"width": 1 / 16}},
+        training={"epochs": 15, "batch_size": 4, "lr": 5.0e-3, "schedule": "constant"},
         methods=["go4align"],
         budget={"trials": N_TRIALS},
         resources={"cpus": 1},
         scheduler={"name": "fifo"},
+        search_space=data,
         seeds={"final": [101]},
     )
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(cluster_file(sandbox, key)))
     at_home = launching_machine(tmp_path)
 
+    hosts[1].kill()
+    hosts[1].start(hidden=sandbox.home / "data")
+    assert sandbox.start("cluster", "check", "cluster.yaml", "drill.yaml", environment=at_home).wait(120) == 2
+    assert f"127.0.0.2 has no data of '{data}'. Bring them from 127.0.0.1, there: rsync" in sandbox.output
+    hosts[1].kill()
+    hosts[1].start()
+
     terminal = sandbox.start("launch", "cluster.yaml", "drill.yaml", "--final", environment=at_home)
-    wait_for(lambda: terminal.poll() is not None or _training(sandbox, hosts), 180)
+    wait_for(lambda: terminal.poll() is not None or _training(sandbox, hosts), 480)
     assert terminal.poll() is None, sandbox.output
     assert "3/3 nodes" in sandbox.output
     assert "All nodes see" in sandbox.output
+    assert f"All nodes have the data of {data} ({digest})" in sandbox.output
     end(terminal)
     hosts[2].kill()
 
-    assert sandbox.start("attach", "cluster.yaml", environment=at_home).wait(300) == 0, sandbox.output
+    assert sandbox.start("attach", "cluster.yaml", environment=at_home).wait(600) == 0, sandbox.output
     found = audit(sandbox, n_search=N_TRIALS)
     assert found.faults == []
     assert set(found.trials.values()) == {"finished"}

@@ -1,8 +1,10 @@
-"""A study that names no cluster has Ray to itself, whatever else runs on the machine."""
+"""A study that names no cluster has Ray to itself, whatever else runs on the machine; one that does is joined."""
 
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster
@@ -13,17 +15,35 @@ from study.tuning import cluster as tuned
 from study.tuning.cluster import NodeWatch
 
 SCRIPT = "import ray, study.tuning\nwith study.tuning.ray_session(): print(ray.get_runtime_context().gcs_address)"
+WORKERS_HOME = """
+import sys, ray, study.tuning
+from go4align.home import data_home
+with study.tuning.ray_session(sys.argv[1]): print(ray.get(ray.remote(lambda: str(data_home())).remote()))
+"""
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a cluster that somebody started."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("GO4ALIGN_HOME", raising=False)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield cluster.address
+    cluster.shutdown()
 
 
 @pytest.mark.slow
-def test_a_cluster_that_runs_on_the_machine_is_not_joined_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
-        own = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120)
-        assert own.stdout.strip() not in {"", cluster.address}
-    finally:
-        cluster.shutdown()
+def test_a_cluster_that_runs_is_joined_where_it_is_named_and_looks_in_this_process_home(
+    running: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert _said(SCRIPT) not in {"", running}
+    monkeypatch.setenv("GO4ALIGN_HOME", str(tmp_path))
+    assert _said(WORKERS_HOME, running) == str(tmp_path / "data")
+
+
+def _said(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
 
 
 def test_workers_that_never_start_end_a_study_and_a_trial_under_way_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

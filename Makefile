@@ -21,8 +21,9 @@ setup: $(STAMP) ## create .venv with pinned versions of everything, and the comm
 demo: setup ## a real study in minutes: search, best configurations, final runs, summary
 	$(BIN)/study run qm9-demo --again
 	$(BIN)/study final qm9-demo
+	$(BIN)/study report qm9-demo
 
-demos: setup ## the same on generated data: every other preset whose name ends with -demo, at most ten minutes each
+demos: setup ## the same on generated data: every other preset whose name ends with -demo, three to ten minutes each on an idle machine
 	@set -e; for demo in $(DEMOS); do $(BIN)/study run $$demo --again; $(BIN)/study final $$demo; done
 
 test: setup ## run the whole test suite, a file on each processor; warnings are errors

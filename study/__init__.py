@@ -12,14 +12,31 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from study.api import best, final, remove, resume, run, run_or_resume, studies, sync, train, write_best
+    from study.api import (
+        best,
+        does_grouping_help,
+        final,
+        groups,
+        remove,
+        resume,
+        run,
+        run_or_resume,
+        studies,
+        sync,
+        time_methods,
+        train,
+        write_best,
+        write_report,
+    )
     from study.results import open_study
     from study.stages import Launch
 
 __all__ = [
     "Launch",
     "best",
+    "does_grouping_help",
     "final",
+    "groups",
     "open_study",
     "remove",
     "resume",
@@ -27,8 +44,10 @@ __all__ = [
     "run_or_resume",
     "studies",
     "sync",
+    "time_methods",
     "train",
     "write_best",
+    "write_report",
 ]
 
 __getattr__ = lazy_names(
@@ -36,7 +55,9 @@ __getattr__ = lazy_names(
     {
         "Launch": "stages",
         "best": "api",
+        "does_grouping_help": "api",
         "final": "api",
+        "groups": "api",
         "open_study": "results",
         "remove": "api",
         "resume": "api",
@@ -44,7 +65,9 @@ __getattr__ = lazy_names(
         "run_or_resume": "api",
         "studies": "api",
         "sync": "api",
+        "time_methods": "api",
         "train": "api",
         "write_best": "api",
+        "write_report": "api",
     },
 )

@@ -3,8 +3,9 @@
 What trains is imported when it trains: torch and Ray take seconds, which a list of studies must not cost.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from study.results import studies as read_studies
 from study.spec import BestConfiguration, BestFile, Configuration, is_file, load_best_file, load_configurations, to_yaml
 from study.stages import (
     FinalPlan,
+    GroupingPlan,
     Launch,
     Prepared,
     Removal,
@@ -25,9 +27,14 @@ from study.stages import (
     to_run,
     to_run_or_resume,
 )
+from study.store.texts import keep_text
 from study.store.uri import tracking_uri as resolve_uri
 from study.tracking import sync_journal
 from study.trials.records import Trial, TrialResult
+
+if TYPE_CHECKING:
+    from study.report import FoundGroups
+    from study.results import GroupingResult, MethodTime  # scikit-learn and scipy take a second to import
 
 
 def run(launch: Launch | Prepared | str, *, console: Console | None = None, **options: Any) -> BestFile:
@@ -50,8 +57,10 @@ def run(launch: Launch | Prepared | str, *, console: Console | None = None, **op
     return _best_after_search(prepared)
 
 
-def resume(launch: Launch | Prepared | str, *, console: Console | None = None, **options: Any) -> BestFile | FinalTable:
-    """Go on with a study from wherever it stopped: search, single-task references, or final runs.
+def resume(
+    launch: Launch | Prepared | str, *, console: Console | None = None, **options: Any
+) -> "BestFile | FinalTable | GroupingResult":
+    """Go on with a study from wherever it stopped: search, single-task references, final runs, or its test of grouping.
 
     Trials keep their ids and runs; one that was interrupted goes on from its last epoch's checkpoint. With
     `accept_changes`, a trial that had begun under another configuration is recorded as failed.
@@ -63,7 +72,7 @@ def resume(launch: Launch | Prepared | str, *, console: Console | None = None, *
             `accept_changes`, `address`, `tracking_uri`.
 
     Returns:
-        The best configurations, or the final table where final runs had begun.
+        The best configurations; the final table where final runs had begun; or the test of grouping where that had.
 
     Raises:
         UserError: this machine has no such study, its file has changed (names each change), or it was begun with other
@@ -75,7 +84,7 @@ def resume(launch: Launch | Prepared | str, *, console: Console | None = None, *
 
 def run_or_resume(
     launch: Launch | Prepared | str, *, console: Console | None = None, **options: Any
-) -> BestFile | FinalTable:
+) -> "BestFile | FinalTable | GroupingResult":
     """`run`, or `resume` where this machine has the study already and `again` does not ask for another run of it.
 
     Raises:
@@ -91,13 +100,16 @@ def _launch(launch: Launch | str, options: dict[str, Any]) -> Launch:
     return Launch.of(**{**dict(launch), **options}) if options else launch
 
 
-def _to_its_end(prepared: Prepared, console: Console | None) -> BestFile | FinalTable:
-    from study.stages import run_final, run_search
+def _to_its_end(prepared: Prepared, console: Console | None) -> "BestFile | FinalTable | GroupingResult":
+    from study.stages import run_final, run_grouping, run_search
 
-    final = run_search(prepared, console).final
-    if final is None:
-        return _best_after_search(prepared)
-    return run_final(final, prepared.store, address=prepared.launch.address, console=console)
+    plan = run_search(prepared, console)
+    where: dict[str, Any] = {"address": prepared.launch.address, "console": console}
+    if plan.final is not None:
+        return run_final(plan.final, prepared.store, **where)
+    if plan.grouping is not None:
+        return run_grouping(plan.grouping, prepared.store, **where)
+    return _best_after_search(prepared)
 
 
 def _best_after_search(prepared: Prepared) -> BestFile:
@@ -118,8 +130,12 @@ def best(name: str, *, method: str | None = None, tracking_uri: str | None = Non
 
 def write_best(frozen: BestFile, path: Path) -> None:
     """Write the file that `final` and `train` read."""
+    _write(path, to_yaml(frozen.model_dump(mode="json")))
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(to_yaml(frozen.model_dump(mode="json")), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -185,16 +201,20 @@ def train(
         test=test,
     )
 
-    watched = chosen.training.selection_rule.shown(reference=bool(reference))
+    watched = chosen.watched(reference=bool(reference))
 
     def tell(record: EpochRecord) -> None:
         if console:
             console.print(
                 f"epoch {record.epoch}/{chosen.training.epochs}  train loss {sum(record.train.losses):.4g}  "
-                f"validation {watched} {record.monitored:.4g}  {record.wall_s:.2f} s"
+                f"validation {watched.name} {watched.text(record.monitored)}  {record.wall_s:.2f} s"
             )
 
-    return run_trial(trial, tell)
+    result = run_trial(trial, tell)
+    if console and result.score is not None:
+        score, took = watched.text(result.score), f"{result.epochs} epochs in {result.seconds:.1f} s"
+        console.print(f"best validation {watched.name} {score}; {took}")
+    return result
 
 
 def sync(name: str, *, rebuild: bool = False, tracking_uri: str | None = None, console: Console | None = None) -> int:
@@ -210,6 +230,120 @@ def sync(name: str, *, rebuild: bool = False, tracking_uri: str | None = None, c
     delivered, left = sync_journal(name, resolve_uri(tracking_uri), rebuild=rebuild, notify=say)
     say(f"{delivered} events delivered, {left} left.")
     return left
+
+
+def write_report(
+    name: str | Sequence[str],
+    out: str | Path | None = None,
+    *,
+    form: Literal["html", "md"] = "html",
+    figures: str | Path | None = None,
+    log: bool = False,
+    mixed: bool = False,
+    tracking_uri: str | None = None,
+) -> Path:
+    """Write what a study found as one page; reads the store only, also while the study runs.
+
+    Args:
+        name: the study; or several, whose methods are put side by side.
+        out: the file; default `NAME.html`, or `NAME.md`, in the working folder; of several studies `report`.
+        form: "html", one page that opens without a network; or "md", Markdown for a README.
+        figures: a folder for every figure as SVG and PNG, and its data as CSV; default none.
+        log: keep the file with the study's parent run, too, as the artifact `report.html` or `report.md`.
+        mixed: accept several studies with different references or budgets.
+        tracking_uri: as for `run`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        UserError: no such study, a file cannot be written, or it shall be kept with a study that runs; several studies
+            that are not comparable.
+    """
+    from study import report
+
+    names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
+    stored, *others = [open_study(one, tracking_uri) for one in names]
+    if log and others:
+        raise UserError("A report of several studies belongs to none of their runs. Leave out `--log`.")
+    if log and stored.tags.get("status") == "running":
+        raise UserError(f"A report is kept with a study that has ended; '{stored.name}' is running. Leave out `--log`.")
+    path = Path(out) if out is not None else Path(f"{'report' if others else stored.name}.{form}")
+    built = report.build_comparison([stored, *others], mixed=mixed) if others else report.build_report(stored)
+    report.write_report(built, path, form, None if figures is None else Path(figures))
+    if log:
+        keep_text(stored.uri, stored.run_id, f"report.{form}", path.read_text(encoding="utf-8"))
+    return path.absolute()
+
+
+def groups(
+    name: str, *, method: str | None = None, out: str | Path | None = None, tracking_uri: str | None = None
+) -> "FoundGroups":
+    """Which tasks a method put into one group; reads the store only.
+
+    Args:
+        name: the study.
+        method: whose groups; default the study's first method that has any.
+        out: a file for them, as a variant with `clustering: given` for a study file; default none.
+        tracking_uri: as for `run`.
+
+    Raises:
+        UserError: no such study, or none of its trials has groups.
+    """
+    from study.report import find_groups
+
+    found = find_groups(open_study(name, tracking_uri), method)
+    if out is not None:
+        _write(Path(out), found.as_yaml)
+    return found
+
+
+def time_methods(
+    name: str, *, epochs: int | None = None, tracking_uri: str | None = None, console: Console | None = None
+) -> "list[MethodTime]":
+    """Seconds of an epoch and memory of every method of a study, measured here, one method at a time and in turns.
+
+    The table is kept with the study's parent run, and its report shows it.
+
+    Args:
+        name: the study; its best configurations are timed.
+        epochs: how many of each, after one that warms up; default 5.
+        tracking_uri, console: as for `run`.
+
+    Raises:
+        UserError: no such study, or it is running.
+    """
+    from study.stages import time_study
+
+    return time_study(open_study(name, tracking_uri), epochs=epochs, console=console)
+
+
+def does_grouping_help(
+    name: str,
+    *,
+    seeds: int | None = None,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+    console: Console | None = None,
+) -> "GroupingResult":
+    """Train what answers whether grouping helps, and say what was found; what is in the store is not trained again.
+
+    GO4Align with the groups that it finds, as the best search configuration with 1 < K < M has them, against no
+    grouping, one group, the groups that it found fixed, and random groups of the same sizes. All arms have weights of
+    the same sum, and each its own learning rate from the same small grid, chosen with the search's seed on validation.
+
+    Args:
+        name: the study.
+        seeds: how many; default 10.
+        address, tracking_uri, console: as for `run`.
+
+    Raises:
+        UserError: no such study, fewer than three tasks, or no configuration that groups.
+    """
+    from study.stages import run_grouping
+
+    asked = GroupingPlan(study=name, seeds=seeds)
+    return run_grouping(asked, resolve_uri(tracking_uri), address=address, console=console)
 
 
 def studies(*, tracking_uri: str | None = None) -> list[StudySummary]:

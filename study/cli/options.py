@@ -19,6 +19,7 @@ Source = Annotated[
         metavar="NAME|FILE", help="A preset's name, or a study file.", autocompletion=completion.presets_and_files
     ),
 ]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", autocompletion=completion.studies)]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster to use; default a local one.")]
 Tracking = Annotated[
     str | None,

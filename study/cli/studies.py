@@ -9,7 +9,8 @@ import typer
 from go4align.errors import RunFailedError
 from study.cli import completion
 from study.cli.console import complain, console, in_store, mlflow_ui, say, say_next
-from study.cli.options import Address, Tracking, takes_launch
+from study.cli.options import Address, Name, Tracking, takes_launch
+from study.cli.reports import show_grouping
 
 if TYPE_CHECKING:
     from study.results import FinalTable
@@ -23,7 +24,6 @@ app = typer.Typer(
     help="Fair, equally tuned studies of multi-task weighting methods: Ray Tune trials, Optuna search, MLflow records.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", autocompletion=completion.studies)]
 ToResume = Annotated[
     str,
     typer.Argument(
@@ -54,13 +54,15 @@ def resume(launch: "Launch") -> None:
     Examples: `study resume qm9-demo`, `study resume qm9-demo --max-hours 24`
     """
     from study import api
-    from study.results import FinalTable
+    from study.results import FinalTable, GroupingResult
     from study.stages import to_resume
 
     prepared = to_resume(launch)
     found = api.resume(prepared, console=console())
     if isinstance(found, FinalTable):
         show_final(found, prepared.store)
+    elif isinstance(found, GroupingResult):
+        show_grouping(found, prepared.plan.study.name if prepared.plan else launch.source, prepared.store)
     else:
         show_best(found, prepared.store)
 
@@ -143,7 +145,6 @@ def train(
     if result.status == "failed":
         raise RunFailedError(result.reason)
     console().print(tables.metrics_table(result))
-    say(f"best validation score {result.score:.6g}; {result.epochs} epochs in {result.seconds:.1f} s")
     say_next(f"study train {shlex.quote(file)} --seed {(seed or 0) + 1}")
 
 
@@ -215,8 +216,9 @@ def show_final(table: "FinalTable", store: str | None, *, and_next: bool = True)
     """
     from study.cli import tables
 
-    for shown in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
-        console().print(shown(table))
+    for show in (tables.main_table, tables.configuration_table, tables.family_table, tables.task_table):
+        if (shown := show(table)) is not None:
+            console().print(shown)
     for line in table.failed:
         complain(f"failed: {line}")
     if and_next:

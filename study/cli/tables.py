@@ -1,9 +1,11 @@
 """What the commands print: rich tables, readable without colour and in a narrow terminal."""
 
+from __future__ import annotations
+
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table as RichTable
 
@@ -12,6 +14,10 @@ from go4align.errors import one_line
 from study.results import FinalRow, FinalTable, StudySummary
 from study.spec import BestFile
 from study.trials.records import TrialResult
+
+if TYPE_CHECKING:
+    from study.report import FoundGroups
+    from study.results import GroupingResult, MethodTime
 
 
 class Table(RichTable):
@@ -24,12 +30,13 @@ class Table(RichTable):
 def best_table(frozen: BestFile) -> Table:
     """The best configuration of each method on validation."""
     table = Table(title=f"{frozen.study}: best configuration of each method (validation)", title_justify="left")
-    watched = " / ".join(dict.fromkeys(c.training.selection_rule.shown() for c in frozen.configurations))
-    columns = (("method", "left"), (f"{watched} (val)", "right"), ("trial", "left"), ("configuration", "left"))
+    watched = [c.watched() for c in frozen.configurations]
+    names = " / ".join(dict.fromkeys(w.name for w in watched))
+    columns = (("method", "left"), (f"{names} (val)", "right"), ("trial", "left"), ("configuration", "left"))
     for column, justify in columns:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
-    for c in frozen.configurations:
-        table.add_row(c.method.key, f"{c.score:.1f}", c.trial, describe(c.method.options, c.training.lr))
+    for c, w in zip(frozen.configurations, watched, strict=True):
+        table.add_row(c.method.key, w.text(c.score), c.trial, describe(c.method.options, c.training.lr))
     return table
 
 
@@ -84,19 +91,25 @@ def configuration_table(final: FinalTable) -> Table:
     return table
 
 
-def family_table(final: FinalTable) -> Table:
-    """The row layout of the paper's ablations: mean change per family of tasks, and Delta m; tuned configurations."""
-    table = Table(title="Δ per family of tasks, tuned, %", title_justify="left")
-    for column in ("method", *final.families, "Δm"):
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for row in final.rows:
-        if row.candidate.origin == "tuned":
-            means = [
-                statistics.fmean(change for key, change in row.changes.items() if key.partition("/")[0] in names)
-                for names in final.families.values()
-            ]
-            table.add_row(row.candidate.method, *(f"{mean:+.1f}" for mean in means), f"{row.delta_m:+.1f}")
-    return table
+def family_table(final: FinalTable) -> Table | None:
+    """The paper's ablations read so: mean change per family of tasks, and Delta m; tuned configurations.
+
+    Methods are lines and families columns, or the other way round where a terminal is too narrow for all families. None
+    where each family is one metric, and `task_table` says the same.
+    """
+    rows = _tuned(final)
+    if all(len(final.families) == len(row.changes) for row in rows):
+        return None
+    changes = {
+        row.candidate.method: {
+            **{name: _mean_change(row, tasks) for name, tasks in final.families.items()},
+            "Δm": row.delta_m,
+        }
+        for row in rows
+    }
+    return _changes_table(
+        "Δ per family of tasks, tuned, %", "family", changes, methods_down=len(final.families) <= _MOST_COLUMNS
+    )
 
 
 def task_table(final: FinalTable) -> Table:
@@ -104,21 +117,35 @@ def task_table(final: FinalTable) -> Table:
 
     Tasks are lines and methods columns, or the other way round where there are more methods.
     """
-    rows = [row for row in final.rows if row.candidate.origin == "tuned"]
-    table = Table(title=f"Change per task against {final.reference_method}, tuned, %", title_justify="left")
-    keys = list(rows[0].changes) if rows else []
-    if len(rows) <= len(keys):
-        table.add_column("task/metric")
-        for row in rows:
-            table.add_column(row.candidate.method, justify="right")
-        for key in keys:
-            table.add_row(key, *(f"{row.changes[key]:+.1f}" for row in rows))
-    else:
-        table.add_column("method")
-        for key in keys:
-            table.add_column(key.replace("/", "\n"), justify="right")
-        for row in rows:
-            table.add_row(row.candidate.method, *(f"{row.changes[key]:+.1f}" for key in keys))
+    changes = {row.candidate.method: dict(row.changes) for row in _tuned(final)}
+    n_keys = max(map(len, changes.values()), default=0)
+    title = f"Change per task against {final.reference_method}, tuned, %"
+    return _changes_table(title, "task/metric", changes, methods_down=len(changes) > n_keys)
+
+
+_MOST_COLUMNS = 8
+_MOST_TASKS = 15
+
+
+def _tuned(final: FinalTable) -> list[FinalRow]:
+    return [row for row in final.rows if row.candidate.origin == "tuned"]
+
+
+def _mean_change(row: FinalRow, tasks: Collection[str]) -> float:
+    return statistics.fmean(change for key, change in row.changes.items() if key.partition("/")[0] in tasks)
+
+
+def _changes_table(title: str, what: str, changes: Mapping[str, Mapping[str, float]], *, methods_down: bool) -> Table:
+    """Changes of each method, by what changes."""
+    table = Table(title=title, title_justify="left")
+    keys = list(next(iter(changes.values()), {}))
+    lines, columns = (list(changes), keys) if methods_down else (keys, list(changes))
+    table.add_column("method" if methods_down else what)
+    for column in columns:
+        table.add_column(column.replace("/", "\n") if methods_down else column, justify="right")
+    for line in lines:
+        cells = [changes[line][c] if methods_down else changes[c][line] for c in columns]
+        table.add_row(line, *(f"{cell:+.1f}" for cell in cells))
     return table
 
 
@@ -151,9 +178,74 @@ def findings_table(name: str, inspection: Inspection) -> Table:
     return table
 
 
+def group_tables(found: FoundGroups) -> list[Table | str]:
+    """The groups, how often tasks share one, and what is to be said of them."""
+    groups: dict[int, list[str]] = {}
+    for task, label in found.labels.items():
+        groups.setdefault(label, []).append(task)
+    listing = Table(title=f"{found.study}: groups of {found.method} ({found.what})", title_justify="left")
+    listing.add_column("group", justify="right")
+    listing.add_column("tasks", overflow="fold")
+    for label, tasks in groups.items():
+        listing.add_row(str(label), ", ".join(tasks))
+    shown: list[Table | str] = [*found.section.sentences, listing]
+    return [*shown, _shares_table(found)] if len(found.labels) <= _MOST_TASKS else shown
+
+
+def time_table(times: Sequence[MethodTime]) -> Table:
+    """Seconds and memory of each method, the quickest first."""
+    against = times[0].against
+    table = Table(title="What each method costs, one at a time", title_justify="left")
+    on_device = any(one.device_mib is not None for one in times)
+    heads = ["method", "s/epoch", f"/ {against}", "smallest to largest", "host MiB"]
+    for head in [*heads, *(["GPU MiB"] if on_device else [])]:
+        table.add_column(head, justify="left" if head == "method" else "right")
+    for one in times:
+        memory = [_mebibytes(one.host_mib), *([_mebibytes(one.device_mib)] if on_device else [])]
+        table.add_row(one.method, f"{one.epoch_s:.3g}", f"{one.ratio:.2f}", f"{one.low:.2f} to {one.high:.2f}", *memory)
+    table.caption = f"Medians of {times[0].epochs} epochs, validation included; methods took turns, alone in each."
+    table.caption_justify = "left"
+    return table
+
+
+def grouping_table(found: GroupingResult) -> Table:
+    """The arms of a test of grouping, and how the grouped one compares with each."""
+    k = found.question.k
+    table = Table(title=f"Does grouping help? K = {k} groups, {len(found.seeds)} seeds", title_justify="left")
+    for column in ("arm", "lr", "Δm %", "grouped less this", "95 % interval", "p (Holm)", "grouped is"):
+        table.add_column(column, justify="left" if column in {"arm", "grouped is"} else "right")
+    for arm in found.arms:
+        mean = f"{statistics.fmean(arm.delta_m.values()):.1f}"
+        if arm.against is None:
+            table.add_row(arm.arm, f"{arm.lr:.3g}", mean, "", "", "", "")
+            continue
+        difference = arm.against.difference
+        cells = [f"{difference.mean:+.1f}", f"{difference.low:+.1f} to {difference.high:+.1f}"]
+        p = "-" if arm.p is None else f"{arm.p:.3f}"
+        table.add_row(arm.arm, f"{arm.lr:.3g}", mean, *cells, p, arm.outcome)
+    table.caption = (
+        "Test Δm, lower is better; paired by seed; intervals: expanded percentile bootstrap; p: exact sign-flip test, "
+        "corrected by Holm for all comparisons. All arms have weights of the same sum, and each its own lr from the "
+        "same grid."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _shares_table(found: FoundGroups) -> Table:
+    table = Table(title="Share of steps in one group, %", title_justify="left")
+    table.add_column("task")
+    for task in found.shares.columns:
+        table.add_column(str(task), justify="right")
+    for task in found.shares.index:
+        table.add_row(str(task), *(f"{100 * share:.0f}" for share in found.shares.loc[task]))
+    return table
+
+
 def studies_table(summaries: Sequence[StudySummary]) -> Table:
     """The studies of a store."""
-    table = Table(title="studies", title_justify="left")
+    caption = "best (val): of whatever the study's selection watches, lower is better; a metric like f1 is negative"
+    table = Table(title="studies", title_justify="left", caption=caption, caption_justify="left")
     for column in ("study", "created (UTC)", "status", "trials", "best (val)", "trial-hours", "GPU-hours"):
         table.add_column(column)
     for s in summaries:
@@ -161,7 +253,7 @@ def studies_table(summaries: Sequence[StudySummary]) -> Table:
             f"{stage}: " + ", ".join(f"{n} {status}" for status, n in statuses.items())
             for stage, statuses in s.trials.items()
         )
-        best = next((f"{score:.1f} ({method})" for method, score in s.best.items()), "-")
+        best = next((f"{score:.4g} ({method})" for method, score in s.best.items()), "-")
         created = s.created.strftime("%Y-%m-%d %H:%M")
         table.add_row(s.name, created, _status(s), counts, best, f"{s.trial_hours:.2f}", f"{s.gpu_hours:.2f}")
     return table

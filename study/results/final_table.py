@@ -7,7 +7,7 @@ import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class FinalRow:
         changes: relative change per `task/metric` (mean over seeds), percent.
         epoch_s: mean seconds an epoch.
         peak_device_mib: the most memory on a GPU of any of the runs, MiB; None where none had one.
+        runs: the trials' ids by seed.
     """
 
     candidate: Candidate
@@ -64,6 +65,7 @@ class FinalRow:
     epoch_s: float
     peak_device_mib: float | None = None
     reference_se: float | None = None
+    runs: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ def _row(
         epoch_s=statistics.fmean(trials["epoch_s"]),
         peak_device_mib=max(trials["peak_device_mib"].dropna(), default=None),
         reference_se=reference_error(benchmark, {key: float(values[key].mean()) for key in mean_changes}, reference),
+        runs={int(seed): str(trial) for trial, seed in trials["seed"].items()},
     )
 
 

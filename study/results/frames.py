@@ -57,6 +57,7 @@ class Outcome:
     peak_host_mib: float | None = None
     peak_device_mib: float | None = None
     run_id: str = ""
+    artifacts: str = ""
     started: datetime | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,6 +85,7 @@ def outcome_of_run(run: Run) -> Outcome:
         peak_host_mib=metrics.get("peak_host_mib"),
         peak_device_mib=metrics.get("peak_device_mib"),
         run_id=run.info.run_id,
+        artifacts=run.info.artifact_uri,
         started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         params={f"params.{key}": _value(text) for key, text in run.data.params.items() if key not in _SEPARATE},
     )

@@ -8,6 +8,7 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -16,12 +17,14 @@ from go4align.errors import UserError, unknown_name
 from study.results.epochs import epoch_frames
 from study.results.final_table import FinalTable, candidates, final_table
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
+from study.results.times import FILE, MethodTime, read_times
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
 from study.spec.loading import parse_json
 from study.spec.study_file import Budgeted, StudyFile
 from study.store.client import NoStoreError, connect
 from study.store.queries import has_trials, read_study
 from study.store.references import find_references
+from study.store.texts import read_file
 from study.store.uri import tracking_uri as resolve_uri
 from study.trials.records import Trial, TrialResult
 from study.trials.reference import measured_reference, published_reference
@@ -63,13 +66,13 @@ class StoredStudy:
 
     Frames have these columns also where they have no rows:
 
-    - `trials`, a row per trial, in the order they began: `trial`, `run_id`, `stage` (reference, search, final),
-      `method`, `origin` (default, proposed, tuned), `seed`, `status` (running, finished, stopped by the scheduler,
-      failed, interrupted), `reason` of a failure, `score` (the selection rule's value on validation, lower is better:
-      by default the lowest Delta m in percent, or the task's loss of a reference run; so far while it runs), `epochs`,
-      `seconds` (wall clock), `epoch_s` (median seconds of an epoch), `peak_host_mib` and `peak_device_mib` (the most
-      memory of its worker process and of its tensors on a GPU, MiB; so far while it runs), `started` (UTC), and
-      `params.KEY` for every parameter, defaults included. What a trial does not have is NaN, NA, or an empty text.
+    - `trials`, a row per trial, in the order they began: `trial`, `run_id`, `stage` (reference, search, final,
+      grouping), `method`, `origin` (default, proposed, tuned), `seed`, `status` (running, finished, stopped by the
+      scheduler, failed, interrupted), `reason` of a failure, `score` (the selection rule's value on validation, lower
+      is better: by default the lowest Delta m in percent, or the task's loss of a reference run; so far while it runs),
+      `epochs`, `seconds` (wall clock), `epoch_s` (median seconds of an epoch), `peak_host_mib` and `peak_device_mib`
+      (the most memory of its worker process and of its tensors on a GPU, MiB; so far while it runs), `started` (UTC),
+      and `params.KEY` for every parameter, defaults included. What a trial does not have is NaN, NA, or an empty text.
     - `metrics`, tidy, of the epochs that selection chose: `trial`, `method`, `origin`, `seed`, `stage`, `split` (val,
       test), `task`, `metric`, `value` in the metric's unit (`loss` is the task's), and `change` against single-task
       learning in percent, lower is better. `delta_m` and `median_change` (percent) have an empty `task` and no change.
@@ -103,8 +106,18 @@ class StoredStudy:
             UserError: it is gone, or the store cannot be read.
         """
         self._run = read_study(connect(self._uri), self.name, self._uri)
-        for kept in ("study", "trials", "metrics", "_outcomes", "_epochs"):
+        for kept in ("study", "trials", "metrics", "times", "_outcomes", "_epochs"):
             vars(self).pop(kept, None)
+
+    @property
+    def uri(self) -> str:
+        """The store."""
+        return self._uri
+
+    @property
+    def run_id(self) -> str:
+        """Of its parent run."""
+        return str(self._run.parent.info.run_id)
 
     @property
     def study_run(self) -> str:
@@ -114,7 +127,17 @@ class StoredStudy:
     @property
     def space_hash(self) -> str:
         """The hash of the search space that it searched."""
-        return str(self._run.parent.data.tags["space_hash"])
+        return self.tags["space_hash"]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of its parent run: hashes, version of the code, how it ended."""
+        return dict(self._run.parent.data.tags)
+
+    @property
+    def started(self) -> datetime:
+        """When the run of the study that is read began (UTC)."""
+        return datetime.fromtimestamp(self._run.parent.info.start_time / 1000, UTC)
 
     @cached_property
     def study(self) -> StudyFile:
@@ -165,6 +188,21 @@ class StoredStudy:
             )
         configurations = [_best_configuration(run) for run in chosen]
         return BestFile(study=self.name, reference=self.reference(), configurations=configurations)
+
+    def epoch_of(self, run_id: str) -> int:
+        """How many epochs of a trial have ended, while it runs; asks the store anew."""
+        return max((point.step for point in self._client.get_metric_history(run_id, "wall_s")), default=0)
+
+    def configuration(self, trial: str) -> Configuration:
+        """What a trial ran with.
+
+        Raises:
+            UserError: no such trial.
+        """
+        runs = {run.data.tags["trial"]: run for run in self._run.trials}
+        if trial not in runs:
+            raise unknown_name(f"trial of the study '{self.name}'", trial, runs)
+        return _parse(Configuration, runs[trial], "configuration")
 
     def searched(self) -> list[BestConfiguration]:
         """The configuration of every complete search trial, best first."""
@@ -217,12 +255,20 @@ class StoredStudy:
         return final_table(self.study, chosen, seeds, reference, trials=trials, metrics=metrics)
 
     @cached_property
+    def times(self) -> list[MethodTime]:
+        """What `study time` measured last, the quickest method first; empty where it has not."""
+        try:
+            return read_times(read_file(self._run.parent.info.artifact_uri, self.uri, FILE).decode())
+        except Exception:  # without the file, MLflow and its stores of artifacts each raise their own
+            return []
+
+    @cached_property
     def _outcomes(self) -> list[Outcome]:
         return [outcome_of_run(run) for run in self._run.trials]
 
     @cached_property
     def _epochs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return epoch_frames(self._client, self._outcomes)
+        return epoch_frames(self._uri, self._outcomes)
 
     def _refuse_to_train(self, trials: Sequence[Trial]) -> NoReturn:
         raise UserError(

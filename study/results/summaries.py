@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def _summary(stored: StoredRun) -> StudySummary:
     parent = stored.parent
     created = datetime.fromtimestamp(parent.info.start_time / 1000, UTC)
     status = parent.data.tags.get("status", "running")
-    silent_since = _silent_since(parent) if status == "running" else None
+    silent_since = _silent_since(parent.data.tags) if status == "running" else None
     lasted = ((silent_since or datetime.now(UTC)) - created).total_seconds()
     wall_s = lasted if status == "running" else parent.data.metrics.get("wall_s", 0.0)
     counts: dict[str, Counter[str]] = {}
@@ -77,7 +78,7 @@ def _summary(stored: StoredRun) -> StudySummary:
         created=created,
         status=status,
         silent_since=silent_since,
-        backlog=_whole_number(parent, BACKLOG) if status == "running" else 0,
+        backlog=_whole_number(parent.data.tags, BACKLOG) if status == "running" else 0,
         trials={stage: dict(statuses) for stage, statuses in counts.items()},
         best=scores,
         wall_hours=wall_s / 3600,
@@ -86,16 +87,27 @@ def _summary(stored: StoredRun) -> StudySummary:
     )
 
 
-def _silent_since(parent: Run) -> datetime | None:
+def driver_state(tags: Mapping[str, str]) -> str:
+    """What is to be said of a running study's driver and of what the store lacks, by the parent run's tags; "" where
+    all is well, or the study does not run."""
+    if tags.get("status", "running") != "running":
+        return ""
+    last = _silent_since(tags)
+    silent = f"no sign of life since {last:%Y-%m-%d %H:%M} UTC" if last else ""
+    backlog = _whole_number(tags, BACKLOG)
+    return ", ".join(filter(None, [silent, f"{backlog} events behind" if backlog else ""]))
+
+
+def _silent_since(tags: Mapping[str, str]) -> datetime | None:
     """The driver's last sign of life, if that was too long ago; studies of versions without any count as alive."""
-    beat = _whole_number(parent, HEARTBEAT)
+    beat = _whole_number(tags, HEARTBEAT)
     last = datetime.fromtimestamp(beat / 1000, UTC)
     return last if beat and (datetime.now(UTC) - last).total_seconds() > SILENT_S else None
 
 
-def _whole_number(parent: Run, tag: str) -> int:
+def _whole_number(tags: Mapping[str, str], tag: str) -> int:
     """0 where the tag is missing, or holds what nobody here wrote."""
-    text = parent.data.tags.get(tag, "")
+    text = tags.get(tag, "")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 

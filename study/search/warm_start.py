@@ -21,14 +21,15 @@ def lent_trials(name: str, study: StudyFile, space: SearchSpace, uri: str) -> Le
     """The finished search trials of another study, per method of this one.
 
     Raises:
-        UserError: there is no such study, it is of another benchmark or searched another space, or none of its trials
-            is finished.
+        UserError: there is no such study, it is of another benchmark, searched another space or has scores of another
+            kind, or none of its trials is finished.
     """
     other = open_study(name, uri)
     if other.study.benchmark.written_out != study.benchmark.written_out:
         raise UserError(f"`--warm-start` needs a study of the same benchmark and options; '{name}' has others.")
     if other.space_hash != digest(space):
         raise UserError(f"`--warm-start` needs a study over the same search space; '{name}' searched another.")
+    _check_scores(name, other.study, study)
     found: dict[str, list[FrozenTrial]] = {}
     for lent in other.searched():
         if lent.method.key in study.methods:
@@ -36,6 +37,22 @@ def lent_trials(name: str, study: StudyFile, space: SearchSpace, uri: str) -> Le
     if not found:
         raise UserError(f"The study '{name}' has no finished trial of {', '.join(study.methods)} to start from.")
     return found
+
+
+def _check_scores(name: str, lender: StudyFile, borrower: StudyFile) -> None:
+    """Scores of both must say the same: what is watched, and what Delta m is relative to."""
+    watched = borrower.training.selection_rule.metric
+    if (found := lender.training.selection_rule.metric) != watched:
+        raise UserError(f"`--warm-start` needs a study whose scores are {watched}; those of '{name}' are {found}.")
+    if watched == "delta_m" and lender.reference != borrower.reference:
+        raise UserError(
+            f"`--warm-start` needs a study with the same reference of Delta m, {_told(borrower)}; that of '{name}' is "
+            f"{_told(lender)}."
+        )
+
+
+def _told(study: StudyFile) -> str:
+    return study.reference if isinstance(study.reference, str) else str(study.reference.model_dump(exclude_none=True))
 
 
 def _lent(lent: BestConfiguration, name: str, study: StudyFile, space: SearchSpace) -> FrozenTrial:

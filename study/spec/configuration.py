@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark, check_options
 from go4align.errors import UserError, unknown_name
-from go4align.training import TrainingOptions, check_watched
+from go4align.training import TrainingOptions, Watched, check_watched, watched_by
 from go4align.weighting.registry import build_weighting, hyperparameters
 from study.spec.sections import Kept, Name, Section, digest
 
@@ -88,6 +88,13 @@ class BenchmarkSection(Named):
     def written_out(self) -> dict[str, Any]:
         known = {"data_digest": self.data_digest, "provenance": self.provenance}
         return {**super().written_out, **{key: value for key, value in known.items() if value is not None}}
+
+    def watched(self, metric: str, *, reference: bool = True) -> Watched:
+        """How scores of `metric` are read; as they are stored, where this machine lacks the benchmark."""
+        try:
+            return watched_by(metric, build_benchmark(self.name, **self.options), reference=reference)
+        except UserError:
+            return Watched(metric)
 
     def with_data(self, benchmark: Benchmark) -> BenchmarkSection:
         """The section with the identity of the data at hand.
@@ -176,6 +183,10 @@ class Configuration(Kept):
         benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
         check_watched(self.training.selection_rule.metric, benchmark)
         self.method.check(benchmark.n_tasks)
+
+    def watched(self, *, reference: bool = True) -> Watched:
+        """How its scores are read; without its benchmark, which another machine may lack, as they are stored."""
+        return self.benchmark.watched(self.training.selection_rule.metric, reference=reference)
 
 
 class Reference(Section):

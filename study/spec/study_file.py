@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
-from go4align.training import TrainingOptions, check_watched
+from go4align.training import TrainingOptions, Watched, check_watched
 from go4align.weighting.registry import available_methods
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
 from study.spec.sections import Kept, Name, Section
@@ -250,6 +250,11 @@ class StudyFile(Kept):
         except UserError as error:
             raise UserError(f"`final`: {error}") from None
         return benchmark
+
+    @property
+    def watched(self) -> Watched:
+        """How its scores are read; without its benchmark, which another machine may lack, as they are stored."""
+        return self.benchmark.watched(self.training.selection_rule.metric)
 
     def with_data(self, benchmark: Benchmark) -> StudyFile:
         """The study with the identity of the data at hand, see `BenchmarkSection.with_data`."""

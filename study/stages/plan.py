@@ -33,6 +33,18 @@ class FinalPlan(Section):
     seeds: int | None = None
 
 
+class GroupingPlan(Section):
+    """A test of grouping that was asked for.
+
+    Attributes:
+        study: whose groups.
+        seeds: how many; None for the default.
+    """
+
+    study: str
+    seeds: int | None = None
+
+
 class Plan(Section):
     """What a run of a study was started from, and how far it is.
 
@@ -45,6 +57,7 @@ class Plan(Section):
         code: what trained it, see `study.trials.code.code_in_use`.
         searched: whether its search has ended.
         final: the final runs that have begun and not ended.
+        grouping: the test of grouping that has begun and not ended.
     """
 
     study_run: str
@@ -56,6 +69,7 @@ class Plan(Section):
     code: dict[str, str] = Field(default_factory=dict)
     searched: bool = False
     final: FinalPlan | None = None
+    grouping: GroupingPlan | None = None
 
     def save(self) -> None:
         """Write it to the run's folder, whole or not at all; without tracking URIs, which may hold a password.

@@ -16,6 +16,7 @@ from rich.console import Console
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.own_network import check_network
 from go4align.errors import RunFailedError
+from go4align.training import watched_by
 from study.home import study_folder
 from study.search import FixedTrials, TrialSource
 from study.spec import Scheduler, StudyFile
@@ -77,8 +78,8 @@ class Session:
         self, stage: Stage, proposals: TrialSource, *, compared: bool = True, scheduler: Scheduler | None = None
     ) -> list[TrialResult]:
         """Run all proposed trials of a stage; `compared` says whether their scores can be."""
-        score_name = f"val {self.study.training.selection_rule.shown()}" if compared else None
-        with StudyProgress(stage, proposals.total, self.console, score_name, done=proposals.done) as progress:
+        watched = watched_by(self.study.training.selection_rule.metric, self.benchmark) if compared else None
+        with StudyProgress(stage, proposals.total, self.console, watched, done=proposals.done) as progress:
             return run_trials(
                 proposals,
                 resources=self.study.resources,

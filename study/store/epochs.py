@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.store.keys import task_name
+from study.store.texts import read_file
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
 
 FILE = "epochs.parquet"
 COLUMNS = ("epoch", "task", "other", "quantity", "value")
@@ -51,14 +49,16 @@ def epoch_table(records: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> b
     return file.getvalue()
 
 
-def read_epochs(client: MlflowClient, run_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_epochs(artifacts: str, uri: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A trial's epochs from its run: `epoch, task, quantity, value`, and apart `epoch, task, other, share`.
+
+    Args:
+        artifacts, uri: where the run's files are, and the store, see `read_file`.
 
     Raises:
         Exception: the file is missing or half-written (ValueError), or what MLflow and the network may raise.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        return read_epoch_table(Path(client.download_artifacts(run_id, FILE, folder)).read_bytes())
+    return read_epoch_table(read_file(artifacts, uri, FILE))
 
 
 def read_epoch_table(content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -184,7 +184,7 @@ class JournalTracker(Tracker):
         for trial in run.unfinished:
             self._append("finish", trial, {"status": "interrupted"})
         ends: dict[str, str] = {"status": status, "search_status": status}
-        if self._resumes and session.stages <= {"final"}:
+        if self._resumes and session.stages <= {"final", "grouping"}:
             failed = run.search_status in {"failed", "interrupted"}
             ends = {"status": run.search_status if failed else status, "search_status": run.search_status}
         self._append("close", data={**ends, "wall_s": run.before["wall_s"] + run.wall_s, **self._cost()})

@@ -7,7 +7,7 @@ from typing import Literal
 from study.spec.configuration import Configuration
 from study.trials.scores import Metrics
 
-Stage = Literal["reference", "search", "final"]
+Stage = Literal["reference", "search", "final", "grouping"]
 Origin = Literal["default", "proposed", "tuned"]
 Status = Literal["finished", "stopped", "failed"]
 
@@ -18,7 +18,7 @@ class Trial:
 
     Attributes:
         id: unique within the study, the same in Tune, Optuna and MLflow.
-        stage: single-task reference, search, or final run.
+        stage: single-task reference, search, final run, or test of grouping.
         configuration: all that decides the run but its seed.
         seed: of initialisation, shuffling and everything random.
         origin: whether the hyperparameters are the defaults, proposed by the search, or tuned.

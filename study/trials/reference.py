@@ -63,7 +63,7 @@ def measured_reference(
         stage: whose budget.
 
     Raises:
-        RunFailedError: a reference run failed, so that Delta m would have no reference.
+        RunFailedError: a reference run failed, or measured 0 somewhere, so that Delta m would have no reference.
     """
     units = _units(study, benchmark)
     lrs = study.reference_lrs
@@ -81,11 +81,13 @@ def measured_reference(
         measured = _measured(final, find, run)
         runs = [{unit.name: measured[unit.name, seed] for unit in units} for seed in seeds]
     splits = {split: [_of_units(units, split, one) for one in runs] for split in ("val", "test")}
+    means = {split: _means(measured) for split, measured in splits.items()}
+    _check_nonzero(means)
     return Reference(
         source="measured",
         method=study.reference_method,
-        val=_means(splits["val"]),
-        test=_means(splits["test"]),
+        val=means["val"],
+        test=means["test"],
         runs=splits["test"] if len(runs) > 1 else [],
         lrs=chosen,
         searched_lrs=len(lrs),
@@ -158,6 +160,17 @@ def _best_lr(
 
 def _of_units(units: Sequence[Unit], split: str, run: Mapping[str, Metrics]) -> Metrics:
     return {key: run[unit.name][f"{split}/{key}"] for unit in units for key in unit.metrics}
+
+
+def _check_nonzero(means: Mapping[str, Metrics]) -> None:
+    """No change is relative to 0: better said once, before the search, than by every trial at its end."""
+    zero = [f"{split}/{key}" for split, metrics in means.items() for key, value in metrics.items() if value == 0]
+    if zero:
+        more = f" (and {len(zero) - 1} more)" if len(zero) > 1 else ""
+        raise RunFailedError(
+            f"The reference must not be 0, found that of '{zero[0]}'{more}: no change is relative to it. Train it "
+            "longer (`training.epochs`), on more data, or take another `reference`."
+        )
 
 
 def _means(runs: Sequence[Metrics]) -> Metrics:

@@ -10,7 +10,7 @@ from study import cli
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("study re", ["resume"]),
+        ("study re", ["resume", "report"]),
         ("study run to", ["toy"]),
         ("study run qm9-ablation-c", ["qm9-ablation-clusterings", "qm9-ablation-components"]),
         ("study run toy --methods al", ["all"]),

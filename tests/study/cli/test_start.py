@@ -117,3 +117,10 @@ def test_every_lazy_name_is_there(package: object) -> None:
         assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         package.nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_the_commands_as_functions_load_nothing_that_reports_alone_need() -> None:
+    script = "import json, sys, study.api, study.cli.tables; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & {"scipy", "sklearn", "matplotlib", "plotly", "jinja2", "torch", "ray", "mlflow"}

@@ -9,7 +9,7 @@ from records import GOOD
 
 from go4align import UserError
 from go4align.benchmarks.toy import Toy
-from study.cli.tables import main_table, task_table
+from study.cli.tables import family_table, main_table, task_table
 from study.results.final_table import (
     Candidate,
     FinalRow,
@@ -132,6 +132,24 @@ def test_with_more_methods_than_tasks_the_methods_are_lines() -> None:
     table = task_table(FinalTable("s", "measured", rows, {"a": ["a"], "b": ["b"]}))
     assert table.row_count == 3
     assert [column.header for column in table.columns] == ["method", "a\nmae", "b\nmae"]
+
+
+def test_families_of_one_metric_each_have_no_table_and_many_are_lines() -> None:
+    row = FinalRow(Candidate("ls", "tuned", STUDY.configuration("ls")), 1, 0.5, None, 0.5, 1.0, {}, 0.1)
+    attributes = {f"{n}/f1": float(n) for n in range(12)}
+    names = [key.removesuffix("/f1") for key in attributes]
+    each = FinalTable("s", "measured", (replace(row, changes=attributes),), {name: [name] for name in names})
+    assert family_table(each) is None
+    two = {f"{name}/{metric}": float(name) for name in names for metric in ("f1", "error")}
+    many = family_table(replace(each, rows=(replace(row, changes=two),)))
+    assert many is not None
+    assert [column.header for column in many.columns] == ["family", "ls"]
+    assert list(many.columns[0].cells) == [*names, "Δm"]
+    assert list(many.columns[1].cells)[2:4] == ["+2.0", "+3.0"]
+    few = family_table(replace(each, families={"low": names[:4], "high": names[4:]}))
+    assert few is not None
+    assert [column.header for column in few.columns] == ["method", "low", "high", "Δm"]
+    assert [cell for column in few.columns for cell in column.cells] == ["ls", "+1.5", "+7.5", "+0.5"]
 
 
 def test_the_references_error_is_that_of_delta_m_when_its_seeds_are_drawn_again() -> None:

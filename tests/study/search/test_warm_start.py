@@ -1,6 +1,7 @@
 """Trials that another study lends: of the same benchmark and space only, however they are written."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stored import end, small_study, small_trial, store_in, whole_result
@@ -29,15 +30,23 @@ def uri(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     return uri
 
 
-def borrower(**benchmark: object) -> StudyFile:
+def borrower(changes: dict[str, Any] | None = None, **benchmark: object) -> StudyFile:
     study = small_study("borrower").model_dump() | {"benchmark": {"name": "toy", "n_tasks": 2, **benchmark}}
-    return StudyFile.model_validate(study)
+    return StudyFile.model_validate(study | (changes or {}))
 
 
 def test_defaults_that_are_written_out_are_the_same_benchmark(uri: str) -> None:
     written = benchmark_options("toy") | {"n_tasks": 2}
     lent = lent_trials("lender", borrower(**written), SPACE, uri)
     assert [(trial.value, trial.params) for trial in lent["ls"]] == [(4.0, {"lr": 1 / 3}), (5.0, {"lr": 1 / 3})]
+
+
+def test_scores_of_another_kind_are_refused(uri: str) -> None:
+    watched = {"training": {"epochs": 2, "batch_size": 4, "lr": 0.01, "selection": {"name": "best", "metric": "loss"}}}
+    with pytest.raises(UserError, match="whose scores are loss; those of 'lender' are delta_m"):
+        lent_trials("lender", borrower(watched), SPACE, uri)
+    with pytest.raises(UserError, match="same reference of Delta m, {'method': 'ls'}; that of 'lender' is measured"):
+        lent_trials("lender", borrower({"reference": {"method": "ls"}}), SPACE, uri)
 
 
 def test_another_benchmark_or_space_is_refused(uri: str) -> None:

@@ -140,6 +140,11 @@ def test_a_failed_reference_stops_the_study_and_says_why() -> None:
         measured_reference(STUDY, Toy(), lambda keys: {}, run)
 
 
+def test_a_reference_of_zero_is_told_once_before_anything_is_searched() -> None:
+    with pytest.raises(UserError, match=r"must not be 0, found that of 'val/task0/mae' .and 1 more.: no change is rel"):
+        Lab(lambda trial: 0.0).measure()
+
+
 def test_published_numbers_are_the_papers() -> None:
     reference = published_reference(QM9())
     assert (reference.source, reference.val) == ("published", reference.test)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from go4align.benchmarks.protocol import TrainingProtocol
+from go4align.errors import UserError
 from go4align.metrics.evaluation import Metric
 
 if TYPE_CHECKING:
@@ -151,3 +152,18 @@ class Benchmark(ABC):
     @abstractmethod
     def accumulator(self) -> Accumulator:
         """A fresh accumulator for one pass, which owns the means of losses and metrics."""
+
+    def predict(self, model: MultiTaskModel, samples: Any) -> dict[str, Tensor]:
+        """What a trained network says of new samples.
+
+        Args:
+            model: of this benchmark, such as `study.StoredStudy.load_model` gives.
+            samples: in the form that each benchmark names.
+
+        Returns:
+            By task, what is predicted in the units of the task's metrics.
+
+        Raises:
+            UserError: the benchmark does not say how new samples are read, or these are none.
+        """
+        raise UserError(f"The benchmark '{self.name}' does not say how new samples are read: it has no `predict`.")

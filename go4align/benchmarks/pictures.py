@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from go4align.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INSTALL = "pip install 'go4align-study[images]'"
 
@@ -71,6 +74,18 @@ def _opened(path: Path) -> Any:
             return opened
     except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as a picture: {error}. Fetch it again.") from None
+
+
+def bytes_of_pictures(benchmark: str, samples: Tensor) -> Tensor:
+    """New samples of a benchmark of pictures, as they are.
+
+    Raises:
+        UserError: they are not [B, H, W, 3] of bytes.
+    """
+    if samples.ndim != 4 or samples.shape[3] != 3 or str(samples.dtype) != "torch.uint8":
+        required = f"New pictures of {benchmark} must be [B, H, W, 3] of bytes (uint8)"
+        raise UserError(f"{required}, found {list(samples.shape)} of {samples.dtype}.")
+    return samples
 
 
 def compose(samples: Mapping[str, Mapping[str, NDArray[np.uint8]]], path: Path) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from go4align.benchmarks.base import Benchmark, Split, Task
 from go4align.checks import real_number, whole_number
+from go4align.errors import UserError
 from go4align.metrics import MeanAbsoluteErrors, Metric
-from go4align.models.base import MultiTaskModel
+from go4align.models.base import MultiTaskModel, infer
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ class Toy(Benchmark):
 
     def accumulator(self) -> MeanAbsoluteErrors:
         return MeanAbsoluteErrors(self.task_names, self.losses, batch_dtype=torch.float32)
+
+    def predict(self, model: MultiTaskModel, samples: Tensor) -> dict[str, Tensor]:
+        """Every task's value [B] for inputs [B, 8]."""
+        if samples.ndim != 2 or samples.shape[1] != 8:
+            raise UserError(f"New samples of toy must be inputs [B, 8], found {list(samples.shape)}.")
+        nothing = torch.empty(len(samples), self.n_tasks)
+        outputs = infer(model, ToyBatch(samples, nothing))
+        return dict(zip(self.task_names, outputs.unbind(1), strict=True))
 
     @cached_property
     def _data(self) -> dict[Split, ToyBatch]:

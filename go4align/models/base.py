@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 Representation: TypeAlias = Tensor | Sequence[Tensor]
@@ -29,3 +30,18 @@ class MultiTaskModel(nn.Module, ABC):
     def forward(self, batch: Any) -> Any:
         """The outputs for a batch."""
         return self.decode(self.encode(batch))
+
+
+@torch.no_grad()
+def infer(model: MultiTaskModel, batch: Any) -> Any:
+    """The outputs of a trained network for a batch, on the network's device and as in evaluation.
+
+    Args:
+        model: left in the mode, training or not, that it is in.
+        batch: as `Benchmark.batches` gives them.
+    """
+    training = model.training
+    model.eval()
+    outputs = model(batch.to(next(model.parameters()).device))
+    model.train(training)
+    return outputs

@@ -7,6 +7,7 @@ from go4align.lazy import lazy_names
 if TYPE_CHECKING:
     from go4align.metrics import Evaluation
     from go4align.training.checkpoints import Checkpoints, CheckpointWarning
+    from go4align.training.evaluation import evaluate
     from go4align.training.options import TrainingOptions
     from go4align.training.records import EpochRecord, StepSummary
     from go4align.training.step import train_step
@@ -24,6 +25,7 @@ __all__ = [
     "TrainingOptions",
     "Watched",
     "check_watched",
+    "evaluate",
     "monitor_of",
     "train_step",
     "watched_by",
@@ -42,6 +44,7 @@ __getattr__ = lazy_names(
         "TrainingOptions": "options",
         "Watched": "watching",
         "check_watched": "watching",
+        "evaluate": "evaluation",
         "monitor_of": "watching",
         "train_step": "step",
         "watched_by": "watching",

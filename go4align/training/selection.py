@@ -52,6 +52,10 @@ class Selector(ABC):
     def test(self, model: nn.Module, test: Evaluate) -> Evaluation:
         """The evaluation on the test split of what was selected, at the end of a run; the model is left as it is."""
 
+    def network(self, model: nn.Module) -> dict[str, Any]:
+        """The weights that a run leaves, at its end: those that were selected; default the model's last."""
+        return model.state_dict()
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors."""
@@ -147,6 +151,10 @@ class _Best(Selector):
         evaluation = test()
         model.load_state_dict(present)
         return evaluation
+
+    def network(self, model: nn.Module) -> dict[str, Any]:
+        self.validation()
+        return self._model
 
     def state_dict(self) -> dict[str, Any]:
         return {

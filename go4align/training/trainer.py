@@ -10,6 +10,7 @@ import torch
 
 from go4align.benchmarks.base import Benchmark, Split
 from go4align.metrics import Evaluation
+from go4align.training.evaluation import evaluate
 from go4align.training.options import TrainingOptions
 from go4align.training.records import EpochRecord, StepRecorder, StepSummary
 from go4align.training.seeding import RunGenerators
@@ -112,15 +113,9 @@ class Trainer:
         self.weighting.end_epoch()
         return recorder.summary()
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> Evaluation:
         """Mean losses and metrics of the present model on a split, in float32 whatever the training's precision."""
-        self.model.eval()
-        accumulator = self.benchmark.accumulator()
-        for batch in self.benchmark.batches(split, self.options.batch_size):
-            batch = batch.to(self.device)
-            accumulator.update(self.model(batch), batch)
-        return accumulator.compute()
+        return evaluate(self.benchmark, self.model, split, self.options.batch_size)
 
     def test(self) -> Evaluation:
         """What the selection rule gives on the test split, at the end of a run that was made with `test=True`."""

@@ -287,6 +287,7 @@ def _trial(configuration: Configuration, seed: int, asked: Question, what: str) 
         stage=_STAGE,
         configuration=configuration,
         seed=seed,
+        origin="grouping",
         reference={"val": reference.val} if what == "lr" else reference.splits,
         test=what == "test",
     )

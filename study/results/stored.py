@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
 from study.results.epochs import epoch_frames
+from study.results.final_networks import load_network
 from study.results.final_table import FinalTable, candidates, final_table
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
 from study.results.times import FILE, MethodTime, read_times
@@ -32,6 +33,8 @@ from study.trials.reference import measured_reference, published_reference
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import Run
+
+    from go4align.models.base import MultiTaskModel
 
 _Kept = TypeVar("_Kept", StudyFile, Configuration)
 
@@ -67,12 +70,13 @@ class StoredStudy:
     Frames have these columns also where they have no rows:
 
     - `trials`, a row per trial, in the order they began: `trial`, `run_id`, `stage` (reference, search, final,
-      grouping), `method`, `origin` (default, proposed, tuned), `seed`, `status` (running, finished, stopped by the
-      scheduler, failed, interrupted), `reason` of a failure, `score` (the selection rule's value on validation, lower
-      is better: by default the lowest Delta m in percent, or the task's loss of a reference run; so far while it runs),
-      `epochs`, `seconds` (wall clock), `epoch_s` (median seconds of an epoch), `peak_host_mib` and `peak_device_mib`
-      (the most memory of its worker process and of its tensors on a GPU, MiB; so far while it runs), `started` (UTC),
-      and `params.KEY` for every parameter, defaults included. What a trial does not have is NaN, NA, or an empty text.
+      grouping), `method`, `origin` (default, proposed, tuned, reference, grouping), `seed`, `status` (running, finished,
+      stopped by the scheduler, failed, interrupted), `reason` of a failure, `score` (the selection rule's value on
+      validation, lower is better: by default the lowest Delta m in percent, or the task's loss of a reference run; so
+      far while it runs), `epochs`, `seconds` (wall clock), `epoch_s` (median seconds of an epoch), `peak_host_mib` and
+      `peak_device_mib` (the most memory of its worker process and of its tensors on a GPU, MiB; so far while it runs),
+      `started` (UTC), and `params.KEY` for every parameter, defaults included. What a trial does not have is NaN, NA,
+      or an empty text.
     - `metrics`, tidy, of the epochs that selection chose: `trial`, `method`, `origin`, `seed`, `stage`, `split` (val,
       test), `task`, `metric`, `value` in the metric's unit (`loss` is the task's), and `change` against single-task
       learning in percent, lower is better. `delta_m` and `median_change` (percent) have an empty `task` and no change.
@@ -192,6 +196,22 @@ class StoredStudy:
     def epoch_of(self, run_id: str) -> int:
         """How many epochs of a trial have ended, while it runs; asks the store anew."""
         return max((point.step for point in self._client.get_metric_history(run_id, "wall_s")), default=0)
+
+    def load_model(self, method: str | None = None, seed: int | None = None) -> MultiTaskModel:
+        """The network of a tuned final run, in eval mode, on the CPU.
+
+        `study.build_final_benchmark()` is the benchmark that it belongs to: `go4align.training.evaluate` measures it on
+        a split, and the benchmark's `predict` runs it on new samples.
+
+        Args:
+            method: whose; default that of the best configuration.
+            seed: of which final seed; default the first of which there is a network.
+
+        Raises:
+            UserError: no such network, or this machine cannot read it.
+        """
+        method = method or self.best().configurations[0].method.key
+        return load_network(self._client, self.uri, self._run, method, seed)
 
     def configuration(self, trial: str) -> Configuration:
         """What a trial ran with.

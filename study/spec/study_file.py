@@ -126,6 +126,8 @@ class StudyFile(Kept):
     reference: Literal["measured", "published"] | MeasuredReference = "measured"
     final: Final | None = Field(default=None, exclude_if=lambda final: final is None)
     seeds: Seeds = Seeds()
+    keep_networks: bool = Field(default=True, exclude_if=lambda kept: kept)
+    """Whether tuned final runs leave their networks in the tracking store."""
     tracking_uri: str | None = None
 
     @model_validator(mode="after")

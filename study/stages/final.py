@@ -31,8 +31,18 @@ def final_seeds(seeds: Seeds, count: int | None) -> list[int]:
     return [*seeds.final, *upwards][:count]
 
 
-def final_trials(chosen: Sequence[Candidate], seeds: Sequence[int], reference: Reference) -> list[Trial]:
-    """Candidates x seeds; a configuration that is both default and tuned is run once."""
+def final_trials(
+    chosen: Sequence[Candidate], seeds: Sequence[int], reference: Reference, *, keep_networks: bool = False
+) -> list[Trial]:
+    """Candidates x seeds; a configuration that is both default and tuned is run once.
+
+    Args:
+        chosen: what is run.
+        seeds: with which seeds.
+        reference: what Delta m is relative to.
+        keep_networks: whether tuned runs keep their networks.
+    """
+    keeps = {candidate.configuration.key for candidate in chosen if candidate.origin == "tuned" and keep_networks}
     trials: dict[str, Trial] = {}
     for seed in seeds:
         for candidate in chosen:
@@ -47,6 +57,7 @@ def final_trials(chosen: Sequence[Candidate], seeds: Sequence[int], reference: R
                     origin=candidate.origin,
                     reference=reference.splits,
                     test=True,
+                    keep_network=candidate.configuration.key in keeps,
                 ),
             )
     return list(trials.values())
@@ -107,7 +118,8 @@ class _Finals:
     @property
     def _trials(self) -> list[Trial]:
         assert self._reference is not None
-        return final_trials(self._candidates, self._seeds, self._reference)
+        keep = self._stored.study.keep_networks
+        return final_trials(self._candidates, self._seeds, self._reference, keep_networks=keep)
 
     @property
     def complete(self) -> bool:
@@ -136,9 +148,16 @@ class _Finals:
             if plan := self.plan:
                 plan.saved_with(final=self._asked)
             self._reference = self._reference or run_reference(session, "final")
-            table = self.table(session.run_all("final", self._missing))
+            results = session.run_all("final", self._missing)
+            table = self.table(results)
             self._keep(table)
+            self._tell_networks(results)
             return table
+
+    def _tell_networks(self, results: Sequence[TrialResult]) -> None:
+        if sizes := [result.network_mib for result in results if result.network_mib is not None]:
+            loads = f"open_study('{self._stored.name}').load_model(METHOD)"
+            self._say(f"{len(sizes)} tuned networks kept, {sum(sizes):.2f} MiB: {loads}")
 
     def keep_late(self) -> None:
         """Keep the table of runs that ended before it was kept. Where that cannot be now, a later call does it."""

@@ -20,7 +20,7 @@ from study.tracking.journal import read_journal
 _JOURNAL = ("journal.jsonl", "taken.json")
 """In the order they go: events of which nothing says that MLflow has them would be told to it again."""
 _LOCK = "journal.lock"
-_BULKY = ("checkpoints", "ray")
+_BULKY = ("checkpoints", "networks", "ray")
 
 
 class Size(NamedTuple):

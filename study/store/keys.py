@@ -4,7 +4,9 @@ Keys of metrics: `split/task/metric` per epoch; `best/val/task/metric` and `test
 selection rule chose: by default the best epoch's model. `peak_host_mib` and `peak_device_mib` are of the whole run.
 """
 
+import getpass
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +27,10 @@ from study.spec.yaml import to_yaml
 from study.store.uri import without_password
 from study.trials.records import Trial
 from study.trials.reference import reference_key
+
+_COMMANDS = {"reference": "run", "search": "run", "final": "final", "grouping": "groups --test"}
+"""Which command trains a stage's runs."""
+_HASH = re.compile(r"-[0-9a-f]{6}(-s\d+)?$")
 
 HEARTBEAT, BACKLOG = "heartbeat", "backlog"
 """Tags of a study that runs: when its driver last gave a sign of life, in ms, and how many events MLflow had not taken
@@ -52,9 +58,10 @@ def study_data(study_file: StudyFile, *, space_hash: str, source: str | None = N
         "study_hash": digest(study_file),
         "space_hash": space_hash,
         "code_version": code_version(),
+        **_made_by(f"study run {study_file.name}"),
     }
     text = without_password(source) if source else to_yaml(settings)
-    return {"name": study_file.name, "tags": tags, "source": text}
+    return {"name": study_file.name, "tags": tags, "source": text, "data": _data(study_file.benchmark)}
 
 
 def trial_data(trial: Trial, *, study_hash: str, space_hash: str) -> dict[str, Any]:
@@ -72,12 +79,20 @@ def trial_data(trial: Trial, *, study_hash: str, space_hash: str) -> dict[str, A
         "study_hash": study_hash,
         "space_hash": space_hash,
         "code_version": code_version(),
+        **_made_by(f"study {_COMMANDS[trial.stage]}"),
     }
     if trial.stage == "reference":
         tags["reference_key"] = reference_key(configuration, trial.seed)
     tasks = _task_names(configuration.benchmark.model_dump_json())
     by_delta_m = bool(trial.reference) and configuration.training.selection_rule.metric == DELTA_M
-    return {"params": params(trial), "tags": tags, "tasks": tasks, "reference": by_delta_m}
+    return {
+        "name": _run_name(trial),
+        "params": params(trial),
+        "tags": tags,
+        "tasks": tasks,
+        "reference": by_delta_m,
+        "data": _data(configuration.benchmark),
+    }
 
 
 def record_data(record: EpochRecord) -> dict[str, Any]:
@@ -159,15 +174,53 @@ def code_version() -> str:
         number = version("go4align-study")
     except PackageNotFoundError:
         number = "unknown"
+    found = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    return f"{number}+g{found}" if found else number
+
+
+@lru_cache
+def _git(*arguments: str) -> str:
+    """What git says of the checkout that this runs from; "" without one."""
     root = Path(study.__file__).resolve().parents[1]
     if not (root / ".git").exists():
-        return number
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return ""
+    command = ["git", "-C", str(root), *arguments]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return number
-    return f"{number}+g{found.stdout.strip()}"
+        return ""
+
+
+def _run_name(trial: Trial) -> str:
+    """What MLflow shows of a run: the trial's id, but with origin and seed instead of a hash."""
+    if trial.stage == "search":
+        return trial.id
+    what = _HASH.sub("", trial.id)
+    return f"{what}-{trial.origin}-seed{trial.seed}" if trial.stage == "final" else f"{what}-seed{trial.seed}"
+
+
+def _data(section: BenchmarkSection) -> dict[str, str]:
+    """The data set of a run: its name and a digest, of the options where those decide what the data are."""
+    known = section.data_digest or digest(section.written_out)[:16]
+    return {
+        "name": section.name,
+        "digest": known,
+        "source": section.provenance or f"go4align.benchmarks.{section.name}",
+    }
+
+
+def _made_by(command: str) -> dict[str, str]:
+    """The tags by which MLflow shows who made a run, and with what."""
+    found = {"mlflow.source.name": command, "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
+    return found | ({"mlflow.source.git.commit": commit} if (commit := _git("rev-parse", "HEAD")) else {})
+
+
+@lru_cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # in a container nobody may have a name
+        return "unknown"
 
 
 def _text(value: object) -> str:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.store.client import connect, pages
+from study.store.networks import every_network
 from study.store.queries import OLDEST_FIRST, is_parent
 from study.store.references import only_source
 from study.store.uri import artifact_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import Experiment, LoggedModel, Run
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class StoredRemains:
         study: the study's name.
         permanent: whether the store can forget, or only has a bin.
         runs: what goes; the study's own runs come last, so that it is found until then.
+        networks: of these runs: MLflow's logged models outlive a run.
         experiments: what goes with them: those that are left without a run.
         kept: the ids of single-task runs that stay, each with the study that would have none without it.
         others: ids of runs that are not the study's.
@@ -41,6 +43,7 @@ class StoredRemains:
     study: str
     permanent: bool
     runs: tuple[Run, ...]
+    networks: tuple[LoggedModel, ...]
     experiments: tuple[Experiment, ...]
     kept: dict[str, str]
     others: frozenset[str]
@@ -57,7 +60,9 @@ class StoredRemains:
     @property
     def folders(self) -> list[Path]:
         """The folders with the artifacts of the runs, where this machine has them."""
-        found = [self._folder(run) for run in self.runs] if self.permanent else []
+        if not self.permanent:
+            return []
+        found = [*map(self._folder, self.runs), *map(self._network_folder, self.networks)]
         return [folder for folder in found if folder and folder.is_dir()]
 
     def remove(self) -> None:
@@ -74,6 +79,11 @@ class StoredRemains:
     def _forget(self) -> None:
         backend = _backend(self.uri)
         client = connect(self.uri)
+        for model in self.networks:
+            shutil.rmtree(self._network_folder(model), ignore_errors=True)
+            with suppress(OSError):  # others are beside it
+                self._network_folder(model).parent.rmdir()
+            backend._hard_delete_logged_model(model.model_id)
         for run in self.runs:
             folder = self._folder(run)
             if folder and folder.is_dir():
@@ -89,6 +99,9 @@ class StoredRemains:
     def _put_away(self) -> None:
         client = connect(self.uri)
         going = {experiment.experiment_id for experiment in self.experiments}
+        for model in self.networks:
+            if model.experiment_id not in going:
+                client.delete_logged_model(model.model_id)
         for run in self.runs:
             if run.info.experiment_id not in going and run.info.lifecycle_stage == "active":
                 client.delete_run(run.info.run_id)
@@ -103,6 +116,9 @@ class StoredRemains:
         """Where a run's artifacts are, with the folder that is made for it alone; None where that is no folder."""
         folder = self._local(run.info.artifact_uri).parent
         return folder if folder.name == run.info.run_id else None
+
+    def _network_folder(self, model: LoggedModel) -> Path:
+        return self._local(model.artifact_location).parent
 
     def _local(self, artifacts: str) -> Path:
         """A path that does not exist stands for what is kept elsewhere."""
@@ -130,12 +146,16 @@ def find_remains(study: str, uri: str) -> StoredRemains:
         else:
             runs += [run for run in own if forgets or run.info.lifecycle_stage == "active"]
     kept = only_source(client, study, runs)
+    going = {run.info.run_id for run in runs if run.info.run_id not in kept}
+    within = {run.info.experiment_id for run in runs}
+    models = [model for experiment in within for model in every_network(client, experiment)]
     spoken_for = {run.info.experiment_id for run in runs if run.info.run_id in kept}
     return StoredRemains(
         uri=uri,
         study=study,
         permanent=forgets,
-        runs=tuple(run for run in sorted(runs, key=is_parent) if run.info.run_id not in kept),
+        runs=tuple(run for run in sorted(runs, key=is_parent) if run.info.run_id in going),
+        networks=tuple(model for model in models if model.source_run_id in going),
         experiments=tuple(found for found in left_empty if found.experiment_id not in spoken_for),
         kept=kept,
         others=frozenset(run.info.run_id for run in others),

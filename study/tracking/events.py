@@ -7,7 +7,7 @@ from typing import Any, Literal
 from study.trials.history import History, Report
 from study.trials.records import TrialResult
 
-Kind = Literal["open", "start", "log", "finish", "artifact", "close"]
+Kind = Literal["open", "start", "log", "network", "finish", "artifact", "close"]
 
 
 @dataclass(frozen=True)

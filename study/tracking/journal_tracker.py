@@ -20,6 +20,7 @@ from study.tracking.journal import Journal, JournalError, read_journal
 from study.tracking.ledger import Ledger
 from study.tracking.mlflow_writer import MlflowWriter
 from study.tracking.sender import Notify, Sender
+from study.tracking.summary import best_metrics
 from study.tracking.tracker import StudyStatus, Tracker
 from study.trials.history import History
 from study.trials.records import Trial, TrialResult
@@ -117,7 +118,12 @@ class JournalTracker(Tracker):
 
     @_never_raises
     def finish(self, trial_id: str, result: TrialResult) -> None:
-        self._append("finish", trial_id, {**asdict(result), "cost": self._cost(result.seconds)})
+        if result.network_mib is not None:
+            self._append("network", trial_id, {"mib": result.network_mib})
+        data = asdict(result)
+        run = self._opened.run
+        best = best_metrics(run, run.results | {trial_id: data})
+        self._append("finish", trial_id, {**data, "cost": self._cost(result.seconds), "best": best})
 
     @_never_raises
     def artifact(self, name: str, data: bytes | str) -> None:

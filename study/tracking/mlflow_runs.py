@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"
+"""MLflow's page of an experiment then opens on its runs; without it, it may guess otherwise."""
+
 _LATE_S = 1.0
 """When MLflow takes longer to make a run, its HTTP client may have been told to retry, and have made two."""
 
@@ -56,6 +59,10 @@ class RunFinder:
         self._known.clear()
         self._connected = None
 
+    def experiment(self, study_run: str) -> str:
+        """The id of the study's experiment."""
+        return self._runs(study_run).experiment
+
     def parent(self, study_run: str) -> str:
         """The id of the parent run."""
         return self._runs(study_run).parent
@@ -67,7 +74,7 @@ class RunFinder:
             start = self._journal.runs[study_run].starts[trial]
             began = time.monotonic()
             tags = start.data["tags"] | {"mlflow.parentRunId": runs.parent}
-            created = self.client.create_run(runs.experiment, start.time_ms, tags, trial)
+            created = self.client.create_run(runs.experiment, start.time_ms, tags, start.data.get("name", trial))
             runs.trials[trial] = created.info.run_id
             if time.monotonic() - began > _LATE_S:
                 self._known[study_run] = runs = self._find_or_create(study_run)
@@ -119,7 +126,10 @@ class RunFinder:
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            return str(self.client.create_experiment(name, artifact_location(name, self._uri), {"study": name}))
+            tags = {"study": name, _KIND: _TRAINING}
+            return str(self.client.create_experiment(name, artifact_location(name, self._uri), tags))
         if found.lifecycle_stage != "active":  # MLflow gives no name in the bin to another experiment
             self.client.restore_experiment(found.experiment_id)
+        if _KIND not in found.tags:
+            self.client.set_experiment_tag(found.experiment_id, _KIND, _TRAINING)
         return str(found.experiment_id)

@@ -1,5 +1,6 @@
 """Tells MLflow what the journal holds. Telling an event twice changes nothing, so any of it can be repeated."""
 
+import json
 import tempfile
 import time
 from base64 import b64decode
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from study.store.epochs import epoch_table
 from study.store.keys import BACKLOG, HEARTBEAT, epoch_metrics, peak_metrics, result_metrics
+from study.store.networks import every_network, store_network
 from study.tracking.events import Event
 from study.tracking.journal import Journal
 from study.tracking.mlflow_runs import RunFinder
+from study.tracking.summary import describe
+from study.trials.networks import network_file
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -49,6 +53,7 @@ class MlflowWriter:
         handlers = {
             "open": self._open,
             "start": self._start,
+            "network": self._network,
             "finish": self._finish,
             "artifact": self._artifact,
             "close": self._close,
@@ -88,7 +93,8 @@ class MlflowWriter:
             upload = all(file.path != "study.yaml" for file in client.list_artifacts(run))
         else:
             upload = True
-        self._batch(run, tags=tags)
+        self._batch(run, tags=tags | self._note(event.study_run))
+        self._data(run, event)
         if upload:
             self._upload(run, "study.yaml", event.data["source"].encode())
         client.update_run(run, status="RUNNING")
@@ -97,6 +103,7 @@ class MlflowWriter:
         run = self._runs.child(event.study_run, event.trial)
         first = self._journal.runs[event.study_run].starts[event.trial]
         self._batch(run, params=first.data["params"], tags={"status": "running", "reason": ""})
+        self._data(run, first)
         self._runs.client.update_run(run, status="RUNNING")
 
     def _epochs(self, events: Sequence[Event]) -> None:
@@ -109,6 +116,22 @@ class MlflowWriter:
             points += _points(metrics, event.data["epoch"], event)
         self._batch(self._runs.child(of, trial), points=points)
 
+    def _network(self, event: Event) -> None:
+        """The file goes once the store has it; of one that is gone, another store was told."""
+        file = network_file(self._journal.folder / event.study_run, event.trial)
+        if not file.exists():
+            return
+        start = self._journal.runs[event.study_run].starts[event.trial].data
+        about = ("trial", "method", "origin", "seed", "benchmark")
+        tags = {key: start["tags"][key] for key in about} | {"mib": f"{event.data['mib']:.2f}"}
+        run = self._runs.child(event.study_run, event.trial)
+        experiment = self._runs.experiment(event.study_run)
+        described = {"tags": tags, "params": start["params"]}
+        store_network(self._runs.client, experiment, run, start["name"], file, described)
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # others wait in it
+            file.parent.rmdir()
+
     def _finish(self, event: Event) -> None:
         run = self._runs.child(event.study_run, event.trial)
         result = event.data
@@ -116,15 +139,19 @@ class MlflowWriter:
             records = self._journal.records(event.study_run, event.trial)
             logged = bool(records) and records[-1]["best"] == result["score"]
             metrics = result_metrics(result, score_logged=logged) | peak_metrics([*records, result])
-            self._batch(run, points=_points(metrics, result["epochs"], event))
+            links = self._links(run, event) if result.get("network_mib") is not None else {}
+            tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
+            others = {key: value for key, value in metrics.items() if key not in tested}
+            step = result["epochs"]
+            self._batch(run, points=[*_points(others, step, event), *_points(tested, step, event, **links)])
             tasks = self._journal.runs[event.study_run].starts[event.trial].data["tasks"]
             self._upload(run, "epochs.parquet", epoch_table(records, tasks))
         if result.get("details"):
             self._upload(run, "failure.txt", result["details"].encode())
         if result.get("warnings"):
             self._upload(run, "warnings.txt", "\n".join(result["warnings"]).encode())
-        if result.get("cost"):
-            self._batch(self._runs.parent(event.study_run), points=_points(result["cost"], event.seq, event))
+        if of_study := {**result.get("cost", {}), **result.get("best", {})}:
+            self._batch(self._runs.parent(event.study_run), points=_points(of_study, event.seq, event))
         self._batch(run, tags={"status": result["status"], "reason": result.get("reason", "")[:1000]})
         self._end(run, event)
 
@@ -139,8 +166,32 @@ class MlflowWriter:
             key: event.data[key] for key in ("wall_s", "trial_s", "gpu_hours") if key in event.data
         }
         tags = {key: str(value) for key, value in event.data.items() if key in {"status", "search_status"}}
-        self._batch(run, points=_points(cost, event.seq, event), tags=tags)
+        self._batch(run, points=_points(cost, event.seq, event), tags=tags | self._note(event.study_run))
         self._end(run, event)
+
+    def _note(self, study_run: str) -> dict[str, str]:
+        """The description of the study's run; of one that began on another machine, whose journal knows more, none."""
+        run = self._journal.runs[study_run]
+        begun_here = run.opened is not None and not run.opened.data.get("resumed")
+        return {"mlflow.note.content": describe(run)} if begun_here else {}
+
+    def _links(self, run: str, event: Event) -> dict[str, str]:
+        """What a metric of a kept network hangs on: the network and the data set."""
+        models = every_network(self._runs.client, self._runs.experiment(event.study_run), run)
+        data = self._journal.runs[event.study_run].starts[event.trial].data["data"]
+        found = [{"model_id": str(model.model_id)} for model in models[:1]]
+        return {"dataset_name": data["name"], "dataset_digest": data["digest"], **found[0]} if found else {}
+
+    def _data(self, run: str, event: Event) -> None:
+        """The data set is an input of the run; journals of earlier versions do not name it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if data := event.data.get("data"):
+            source = json.dumps({"tags": {"mlflow.source.name": data["source"], "mlflow.source.type": "LOCAL"}})
+            used = DatasetInput(
+                Dataset(data["name"], data["digest"], "code", source), [InputTag("mlflow.data.context", "training")]
+            )
+            self._runs.client.log_inputs(run, [used])
 
     def _end(self, run: str, event: Event) -> None:
         self._runs.client.set_terminated(run, _RUN_STATUS[event.data["status"]], end_time=event.time_ms)
@@ -177,7 +228,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _points(metrics: Mapping[str, float], step: int, event: Event) -> "list[Metric]":
+def _points(metrics: Mapping[str, float], step: int, event: Event, **links: str) -> "list[Metric]":
     from mlflow.entities import Metric
 
-    return [Metric(key, value, event.time_ms, step) for key, value in metrics.items()]
+    return [Metric(key, value, event.time_ms, step, **links) for key, value in metrics.items()]

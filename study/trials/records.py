@@ -8,7 +8,7 @@ from study.spec.configuration import Configuration
 from study.trials.scores import Metrics
 
 Stage = Literal["reference", "search", "final", "grouping"]
-Origin = Literal["default", "proposed", "tuned"]
+Origin = Literal["default", "proposed", "tuned", "reference", "grouping"]
 Status = Literal["finished", "stopped", "failed"]
 
 
@@ -21,10 +21,11 @@ class Trial:
         stage: single-task reference, search, final run, or test of grouping.
         configuration: all that decides the run but its seed.
         seed: of initialisation, shuffling and everything random.
-        origin: whether the hyperparameters are the defaults, proposed by the search, or tuned.
+        origin: of the hyperparameters: the defaults, proposed by the search, or tuned; or which other stage asked.
         reference: validation and test metrics of single-task learning by split and `task/metric`, for Delta m;
             empty for the reference runs themselves.
         test: whether the test split is read, when the selection rule says (reference and final runs only).
+        keep_network: whether the network that was selected is kept.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Trial:
     origin: Origin = "proposed"
     reference: Mapping[str, Metrics] = field(default_factory=dict)
     test: bool = False
+    keep_network: bool = False
 
     @property
     def method(self) -> str:
@@ -56,6 +58,7 @@ class TrialResult:
         peak_host_mib, peak_device_mib: the most memory that it took, see `study.trials.memory`; of a trial that went on
             after a kill, in any of its parts. None where it was not measured. Results that differ in nothing else are
             equal.
+        network_mib: the size of the network that was kept, see `study.trials.networks`; None where none was.
     """
 
     trial: str
@@ -69,3 +72,4 @@ class TrialResult:
     warnings: tuple[str, ...] = ()
     peak_host_mib: float | None = field(default=None, compare=False)
     peak_device_mib: float | None = field(default=None, compare=False)
+    network_mib: float | None = field(default=None, compare=False)

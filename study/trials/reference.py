@@ -128,6 +128,7 @@ def _trial(study: StudyFile, unit: Unit, stage: Budgeted, lr: float, seed: int) 
         stage="reference",
         configuration=configuration,
         seed=seed,
+        origin="reference",
         test=True,
     )
 

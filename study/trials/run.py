@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from go4align.weighting.registry import build_weighting
 from study.spec.complaints import explain
 from study.spec.configuration import BenchmarkSection
 from study.trials.memory import PeakMemory
+from study.trials.networks import write_network
 from study.trials.records import Trial, TrialResult
 from study.trials.scores import split_metrics
 
@@ -43,6 +45,7 @@ def run_trial(
     device: str | None = None,
     threads: int = 1,
     checkpoints: Checkpoints | None = None,
+    network: Path | None = None,
 ) -> TrialResult:
     """Train one configuration; a failure is a result, never an exception.
 
@@ -53,10 +56,11 @@ def run_trial(
         threads: torch's threads on a CPU; results depend on their number, so trials and single runs use one.
         checkpoints: where every epoch is kept, and where to go on from if there is any; default nowhere. On a CPU the
             result is, bit for bit, that of a run that was never interrupted.
+        network: the file of the selected network, of a trial that keeps it; default nowhere.
     """
     torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    run = _Run(trial, checkpoints, PeakMemory(device))
+    run = _Run(trial, checkpoints, network, PeakMemory(device))
     with _collected(run.warnings):
         try:
             return run.train(on_epoch, device)
@@ -70,9 +74,10 @@ def run_trial(
 class _Run:
     """A trial on its way from its start, or its last checkpoint, to its result."""
 
-    def __init__(self, trial: Trial, checkpoints: Checkpoints | None, memory: PeakMemory) -> None:
+    def __init__(self, trial: Trial, checkpoints: Checkpoints | None, network: Path | None, memory: PeakMemory) -> None:
         self.trial = trial
         self.checkpoints = checkpoints
+        self.network = network
         self.memory = memory
         self.warnings: list[str] = []
         self.place = "before training"
@@ -102,6 +107,8 @@ class _Run:
         if trial.test:
             metrics |= split_metrics(trainer.benchmark, "test", trainer.test(), trial.reference)
         metrics["epoch_s"] = statistics.median(self.epoch_s)
+        kept = self.network if trial.keep_network else None
+        network_mib = write_network(trainer, trial, kept) if kept else None
         return TrialResult(
             trial.id,
             "finished",
@@ -112,6 +119,7 @@ class _Run:
             warnings=tuple(self.warnings),
             peak_host_mib=self.memory.host_mib,
             peak_device_mib=self.memory.device_mib,
+            network_mib=network_mib,
         )
 
     def failed(self, error: Exception) -> TrialResult:

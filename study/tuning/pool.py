@@ -19,6 +19,7 @@ from study.spec.study_file import Resources, Scheduler
 from study.tracking import Tracker
 from study.trials.code import source_digest
 from study.trials.history import History
+from study.trials.networks import network_file
 from study.trials.records import Trial, TrialResult
 from study.trials.run import refusal, run_trial
 from study.tuning.asha import MethodwiseASHA
@@ -33,6 +34,8 @@ _SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # Tune's own snapshots: a study is resumed from Optuna's and our journals
 }
+
+_CHECKPOINTS = "checkpoints"
 
 _RESTARTS = 20
 """How often Tune starts a trial again whose worker or node died. `trials.run.ATTEMPTS` ends it long before that, but
@@ -65,7 +68,8 @@ def run_trials(
         proposals: what to run.
         resources: of one trial.
         trackers: told of everything, in this order.
-        folder: of this run of the study, for checkpoints; with several nodes on storage that all of them share.
+        folder: of this run of the study, for checkpoints and networks; with several nodes on storage that all of them
+            share.
         stage: names Tune's own folder, which is of no use afterwards and removed.
         scheduler: stops weak trials; default none.
         history: of this stage.
@@ -79,13 +83,14 @@ def run_trials(
     watch = NodeWatch(resources, patience_s, remedy)
     history = history or History()
     asha = MethodwiseASHA(scheduler, history) if scheduler and scheduler.name == "asha" else None
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / _CHECKPOINTS
     scratch = folder / "ray"
     for earlier in checkpoints.glob("*"):
         ended = earlier.name in history.results
         Checkpoints(earlier).clear() if ended else Checkpoints(earlier).forgive()
     driver = Driver(proposals, trackers, history, checkpoints, asha.stopped if asha else frozenset(), watch)
-    searcher = ConcurrencyLimiter(_Searcher(driver, None if any_code else source_digest()), max_concurrent=watch.slots)
+    searching = _Searcher(driver, folder, None if any_code else source_digest())
+    searcher = ConcurrencyLimiter(searching, max_concurrent=watch.slots)
     watch.on_growth = searcher.set_max_concurrency
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
@@ -124,12 +129,13 @@ def _train(config: dict[str, Any]) -> None:
         )
         tune.report({"epoch": 0, "score": math.inf, "result": None, "refused": told})
         return
-    checkpoints = Checkpoints(Path(config["checkpoints"]) / trial.id)
+    folder = Path(config["folder"])
+    checkpoints = Checkpoints(folder / _CHECKPOINTS / trial.id)
 
     def report(record: EpochRecord) -> None:
         tune.report({"epoch": record.epoch, "score": record.best, "record": record})
 
-    result = run_trial(trial, report, checkpoints=checkpoints)
+    result = run_trial(trial, report, checkpoints=checkpoints, network=network_file(folder, trial.id))
     tune.report({"epoch": result.epochs, "score": result.score, "result": result})
 
 
@@ -146,16 +152,17 @@ def _other_code(begun: str | None) -> str:
 class _Searcher(DriverOnly, Searcher):
     """TrialSource as a Tune searcher. Results reach the proposals through `Driver`, which hears of every one."""
 
-    def __init__(self, driver: Driver, code: str | None) -> None:
+    def __init__(self, driver: Driver, folder: Path, code: str | None) -> None:
         super().__init__(metric="score", mode="min")
         self._driver = driver
+        self._folder = folder
         self._code = code
 
     def suggest(self, trial_id: str) -> Any:
         trial = self._driver.next()
         if trial is None:
             return Searcher.FINISHED if self._driver.finished else None  # None: asked again later
-        return {"trial": trial, "checkpoints": str(self._driver.checkpoints), "code": self._code}
+        return {"trial": trial, "folder": str(self._folder), "code": self._code}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: see `Driver`."""

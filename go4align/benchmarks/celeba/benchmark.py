@@ -18,12 +18,14 @@ from go4align.benchmarks.celeba.accumulator import AttributeScores
 from go4align.benchmarks.celeba.attributes import PUBLISHED_F1, PUBLISHED_SOURCE, tasks
 from go4align.benchmarks.celeba.source import CelebASource
 from go4align.benchmarks.data import DataSource
+from go4align.benchmarks.pictures import bytes_of_pictures
 from go4align.benchmarks.prepared import Prepared
 from go4align.benchmarks.protocol import TrainingProtocol
 from go4align.checks import LARGEST, mapping, real_number, whole_number
 from go4align.errors import UserError, unknown_name
 from go4align.metrics.classification import binary_cross_entropies
 from go4align.models.attributes import AttributeNetwork
+from go4align.models.base import MultiTaskModel, infer
 
 _WIDEST = 16.0
 _GENERATED = {"train_size": 2000, "val_size": 500, "test_size": 500, "seed": 0}
@@ -151,6 +153,15 @@ class CelebA(Benchmark):
 
     def accumulator(self) -> AttributeScores:
         return AttributeScores(self.task_names, self.losses)
+
+    def predict(self, model: MultiTaskModel, samples: Tensor) -> dict[str, Tensor]:
+        """The probability [B] of every attribute, for pictures [B, 64, 64, 3] of bytes, cropped as CelebA's are."""
+        pictures = bytes_of_pictures(self.name, samples)
+        if pictures.shape[1:3] != (figures.SIZE, figures.SIZE):
+            raise UserError(f"New pictures of celeba must have 64 x 64 pixels, found {list(pictures.shape[1:3])}.")
+        nothing = torch.empty(len(pictures), self.n_tasks)
+        outputs: Tensor = infer(model, StoredAttributes(pictures, nothing))
+        return dict(zip(self.task_names, outputs.sigmoid().unbind(1), strict=True))
 
     @cached_property
     def _prepared(self) -> Prepared:

@@ -20,14 +20,16 @@ from go4align.benchmarks.dense.augmentation import Crops, DepthRule, bilinear, n
 from go4align.benchmarks.dense.batch import DenseBatch, StoredBatch
 from go4align.benchmarks.dense.options import Generated, Network, picture_size
 from go4align.benchmarks.dense.pixels import Arrays, Pixels
+from go4align.benchmarks.pictures import bytes_of_pictures
 from go4align.benchmarks.prepared import Prepared
 from go4align.benchmarks.protocol import TrainingProtocol
 from go4align.checks import flag, option, whole_number
+from go4align.directions import unit
 from go4align.errors import UserError
 from go4align.metrics.depth import l1
 from go4align.metrics.normals import one_minus_cosine
 from go4align.metrics.segmentation import cross_entropy
-from go4align.models.base import MultiTaskModel
+from go4align.models.base import MultiTaskModel, infer
 from go4align.models.segnet import Output
 
 
@@ -168,6 +170,19 @@ class DenseBenchmark(Benchmark):
 
     def accumulator(self) -> DenseErrors:
         return DenseErrors(self.task_names, self.n_classes, self.losses, batch_mean=self._batch_mean)
+
+    def predict(self, model: MultiTaskModel, samples: Tensor) -> dict[str, Tensor]:
+        """For pictures [B, H, W, 3] of bytes: the class [B, H, W] of every pixel, its depth [B, H, W] in the
+        benchmark's unit, and perhaps its surface normal [B, 3, H, W], of length 1.
+
+        Any height and width that the network halves five times will do; it was trained on one.
+        """
+        pictures = bytes_of_pictures(self.name, samples)
+        size = pictures.shape[:3]
+        nothing = StoredBatch(pictures, torch.empty(size, dtype=torch.int8), torch.empty(size), None, complete=False)
+        outputs: Sequence[Tensor] = infer(model, nothing)
+        found = [outputs[0].argmax(1), outputs[1][:, 0], *(unit(normals) for normals in outputs[2:])]
+        return dict(zip(self.task_names, found, strict=True))
 
     @classmethod
     @abstractmethod

@@ -1,8 +1,8 @@
 """QM9 as a benchmark: options, splits, normalisation, losses and metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from go4align.benchmarks.prepared import Prepared
 from go4align.benchmarks.qm9 import targets
 from go4align.benchmarks.qm9.batches import N_FEATURES, QM9Batch, SplitData
 from go4align.benchmarks.qm9.cache import Cache, QM9Source
+from go4align.benchmarks.qm9.molecules import cache_of
 from go4align.benchmarks.qm9.source import MOLECULES
 from go4align.checks import choice, mapping, whole_number
 from go4align.errors import UserError, unknown_name
 from go4align.metrics import MeanAbsoluteErrors
+from go4align.models.base import MultiTaskModel, infer
 from go4align.models.mpnn import MPNN
 
 TargetUnits = Literal["standard", "own"]
@@ -125,6 +127,24 @@ class QM9(Benchmark):
     def accumulator(self) -> MeanAbsoluteErrors:
         factor = self._std * torch.tensor(targets.REPORT_FACTOR, device="cpu")
         return MeanAbsoluteErrors(self.task_names, self.losses, factor=factor)
+
+    def predict(self, model: MultiTaskModel, samples: Sequence[Any]) -> dict[str, Tensor]:
+        """The 11 properties [B] of new molecules, in the units of the metrics (energies of atomisation in meV).
+
+        Needs the prepared data, whose training split's moments the network's targets were normalised with.
+
+        Args:
+            model: trained on this benchmark's training split.
+            samples: B molecules as torch_geometric's QM9 has them, with `z`, `pos`, `edge_index` and `edge_attr`, bonds
+                in Kekule form. Their targets are not read.
+        """
+        molecules = cache_of(samples)
+        order = np.argsort(molecules.sizes, kind="stable")
+        split = SplitData(molecules, np.arange(len(molecules)))
+        outputs: Tensor = infer(model, split.batch(torch.empty(len(molecules), self.n_tasks), torch.arange(len(split))))
+        own = (outputs.cpu().double() * self._std + self._mean) * torch.tensor(targets.REPORT_FACTOR)
+        own = own[np.argsort(order)]
+        return dict(zip(self.task_names, own.unbind(1), strict=True))
 
     @cached_property
     def _prepared(self) -> Prepared:

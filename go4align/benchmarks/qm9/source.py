@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -177,18 +177,35 @@ def read_pyg_root(root: Path) -> Arrays:
     data = stored[0] if isinstance(stored[0], dict) else stored[0].to_dict()
     slices = stored[1]
     sizes = np.diff(slices["x"].numpy())
-    i, j = data["edge_index"].numpy()
-    order = data["edge_attr"].numpy().argmax(axis=1) + 1
-    graph = np.repeat(np.arange(len(sizes)), np.diff(slices["edge_index"].numpy()))
-    once = i < j  # every bond is stored in both directions
-    if order.max(initial=1) > 3:
-        raise UserError(f"Bonds in {path} must be single, double or triple (Kekule form). Found aromatic ones.")
+    edges = np.diff(slices["edge_index"].numpy())
     return {
         "index": data["idx"].numpy().reshape(-1).astype(np.int32) + 1,
+        **from_pyg(data, sizes, edges, f"in {path}"),
+        "y": data["y"].numpy().astype(np.float32),
+    }
+
+
+def from_pyg(data: Mapping[str, Any], sizes: NDArray[Any], edges: NDArray[Any], where: str) -> Arrays:
+    """Molecules in torch_geometric's form, one after the other, as our arrays without their numbers and targets.
+
+    Args:
+        data: `z`, `pos`, `edge_index` (places within each molecule) and `edge_attr`.
+        sizes, edges: atoms and edges of each molecule.
+        where: they are, for the message.
+
+    Raises:
+        UserError: a bond is aromatic.
+    """
+    i, j = data["edge_index"].numpy()
+    order = data["edge_attr"].numpy().argmax(axis=1) + 1
+    graph = np.repeat(np.arange(len(sizes)), edges)
+    once = i < j  # every bond is stored in both directions
+    if order.max(initial=1) > 3:
+        raise UserError(f"Bonds {where} must be single, double or triple (Kekule form). Found aromatic ones.")
+    return {
         "sizes": sizes.astype(np.uint8),
         "z": data["z"].numpy().astype(np.uint8),
         "pos": data["pos"].numpy().astype(np.float32),
         "n_bonds": np.bincount(graph[once], minlength=len(sizes)).astype(np.uint8),
         "bonds": np.stack([i, j, order], axis=1)[once].astype(np.uint8),
-        "y": data["y"].numpy().astype(np.float32),
     }

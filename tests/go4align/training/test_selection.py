@@ -122,6 +122,18 @@ def test_rules_give_the_lowest_value_or_the_mean_of_the_last(values: list[float]
     assert last.validation().metrics["a/mae"] == pytest.approx(2 * sum(tail) / len(tail), abs=1e-6)
 
 
+def test_the_network_that_stays_is_the_selected_epochs_or_the_last_where_epochs_are_averaged() -> None:
+    losses = [3.0, 1.0, 2.0]
+    best, last = BestEpoch().begin(3), MeanOfLast(epochs=2).begin(3)
+    model = torch.nn.Linear(1, 1)
+    for number, loss in enumerate(losses):
+        torch.nn.init.constant_(model.weight, number)
+        for selector in (best, last):
+            selector.update(loss, evaluation(loss), model)
+    assert best.network(model)["weight"].item() == 1
+    assert last.network(model)["weight"].item() == 2
+
+
 def test_nothing_is_selected_before_an_epoch() -> None:
     for rule in (BestEpoch(), MeanOfLast(epochs=1)):
         with pytest.raises(UserError, match="found none"):

@@ -1,0 +1,53 @@
+"""The networks of runs that keep theirs, in a file each, until the tracking store has them."""
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from go4align.disk import write_whole
+from go4align.training import CheckpointWarning, Trainer
+from study.trials.records import Trial
+
+FOLDER = "networks"
+"""Beside the checkpoints of a run of the study."""
+MOST_MIB = 200.0
+"""Larger ones are not kept: each goes into the store's artifacts."""
+
+
+def network_file(folder: Path, trial_id: str) -> Path:
+    """Where a trial's network is, in the folder of its run of the study."""
+    return folder / FOLDER / f"{trial_id}.pt"
+
+
+def write_network(trainer: Trainer, trial: Trial, file: Path) -> float | None:
+    """Write what the trial's selection rule chose: weights, and the configuration that they belong to.
+
+    A disk that takes no network does not spoil the run.
+
+    Returns:
+        The size in MiB; None where nothing was written.
+
+    Warns:
+        CheckpointWarning: the network is too large, or the disk takes none.
+    """
+    weights = trainer.selected.network(trainer.model)
+    buffer = io.BytesIO()
+    torch.save({"configuration": trial.configuration.model_dump_json(), "network": weights}, buffer)
+    mib = buffer.tell() / 2**20
+    if mib > MOST_MIB:
+        _warn(f"its network has {mib:.0f} MiB, and up to {MOST_MIB:.0f} are kept.")
+        return None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, buffer.getvalue())
+    except OSError as error:
+        _warn(f"its network cannot be kept: {os.strerror(error.errno) if error.errno else error}.")
+        return None
+    return mib
+
+
+def _warn(text: str) -> None:
+    warnings.warn(CheckpointWarning(text), stacklevel=3)

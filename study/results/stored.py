@@ -70,13 +70,13 @@ class StoredStudy:
     Frames have these columns also where they have no rows:
 
     - `trials`, a row per trial, in the order they began: `trial`, `run_id`, `stage` (reference, search, final,
-      grouping), `method`, `origin` (default, proposed, tuned, reference, grouping), `seed`, `status` (running, finished,
-      stopped by the scheduler, failed, interrupted), `reason` of a failure, `score` (the selection rule's value on
-      validation, lower is better: by default the lowest Delta m in percent, or the task's loss of a reference run; so
-      far while it runs), `epochs`, `seconds` (wall clock), `epoch_s` (median seconds of an epoch), `peak_host_mib` and
-      `peak_device_mib` (the most memory of its worker process and of its tensors on a GPU, MiB; so far while it runs),
-      `started` (UTC), and `params.KEY` for every parameter, defaults included. What a trial does not have is NaN, NA,
-      or an empty text.
+      grouping), `method`, `origin` (default, proposed, tuned, reference, grouping), `seed`, `status` (running,
+      finished, stopped by the scheduler, failed, interrupted), `reason` of a failure, `score` (the selection rule's
+      value on validation, lower is better: by default the lowest Delta m in percent, or the task's loss of a reference
+      run; so far while it runs), `epochs`, `seconds` (wall clock), `epoch_s` (median seconds of an epoch),
+      `peak_host_mib` and `peak_device_mib` (the most memory of its worker process and of its tensors on a GPU, MiB; so
+      far while it runs), `started` (UTC), and `params.KEY` for every parameter, defaults included. What a trial does
+      not have is NaN, NA, or an empty text.
     - `metrics`, tidy, of the epochs that selection chose: `trial`, `method`, `origin`, `seed`, `stage`, `split` (val,
       test), `task`, `metric`, `value` in the metric's unit (`loss` is the task's), and `change` against single-task
       learning in percent, lower is better. `delta_m` and `median_change` (percent) have an empty `task` and no change.

@@ -13,6 +13,7 @@ from go4align.home import home_folder
 from study.spec import is_name
 from study.stages.folder import alone, find_folder, remove_path, size_of
 from study.store.client import NoStoreError, connect
+from study.store.networks import MODELS
 from study.store.queries import read_studies
 from study.store.removal import StoredRemains, find_remains
 from study.store.uri import hides_password, tracking_uri, without_password
@@ -117,8 +118,9 @@ class _Remains:
         with _going_on(self._name, str(home_folder())):
             for folder in self._lost:
                 remove_path(folder)
-            if self._lost and not any(self._artifacts.iterdir()):
-                self._artifacts.rmdir()
+            for left in (self._artifacts / MODELS, self._artifacts):
+                if self._lost and left.is_dir() and not any(left.iterdir()):
+                    left.rmdir()
             if self._folder:
                 self._folder.remove(self._runs, whole=self._whole)
 
@@ -131,8 +133,11 @@ class _Remains:
         if not self._artifacts.is_dir():
             return []
         known = {run.info.run_id for found in self._stored for run in found.runs}
-        known |= {run for found in self._stored for run in (*found.kept, *found.others)}
-        return [path for path in self._artifacts.iterdir() if path.is_dir() and path.name not in known]
+        known |= {model.model_id for found in self._stored for model in found.networks}
+        known |= {one for found in self._stored for one in (*found.kept, *found.others)}
+        models = self._artifacts / MODELS
+        parts = [*(path for path in self._artifacts.iterdir() if path != models), *models.glob("*")]
+        return [path for path in parts if path.is_dir() and path.name not in known]
 
     def _in(self, uri: str) -> StoredRemains | None:
         try:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
+MODELS = "models"
+"""MLflow's folder of logged models, among an experiment's artifacts."""
+
 _KIND = "multi-task network"
 _TRIAL = "trial"
 """The tag that names a logged model's only file."""

@@ -36,7 +36,7 @@ class StoredRemains:
         networks: of these runs: MLflow's logged models outlive a run.
         experiments: what goes with them: those that are left without a run.
         kept: the ids of single-task runs that stay, each with the study that would have none without it.
-        others: ids of runs that are not the study's.
+        others: ids of runs, and of networks, that are not the study's.
     """
 
     uri: str
@@ -158,7 +158,9 @@ def find_remains(study: str, uri: str) -> StoredRemains:
         networks=tuple(model for model in models if model.source_run_id in going),
         experiments=tuple(found for found in left_empty if found.experiment_id not in spoken_for),
         kept=kept,
-        others=frozenset(run.info.run_id for run in others),
+        others=frozenset(
+            [run.info.run_id for run in others] + [one.model_id for one in models if one.source_run_id not in going]
+        ),
     )
 
 

@@ -1,8 +1,10 @@
 """Networks of tuned final runs: kept by the store, whatever happens on the way, and loaded again."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from records import trial_of
 from trackers import Notices, runs_of
 
 from go4align.errors import UserError
-from study import open_study
+from study import open_study, remove
 from study.store.networks import stored_networks
 from study.tracking import JournalTracker, sync_journal
 from study.trials import networks
@@ -119,6 +121,18 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tracker: JournalTracker, uri:
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match=r"The network of final-go4align-abcdef-s101 cannot be read"):
         stored.load_model("go4align")
+
+
+def test_a_removed_study_leaves_none(tracker: JournalTracker, uri: str, tmp_path: Path) -> None:
+    run(tracker, final(), tmp_path)
+    tracker.close("finished")
+    assert list(tmp_path.rglob("final-*.pt"))
+    remove("tracked", yes=True, tracking_uri=uri)
+    assert not list(tmp_path.rglob("final-*.pt")) and not list(tmp_path.rglob("models"))
+    tables = ("experiments", "runs", "logged_models", "logged_model_metrics", "datasets")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        left = {table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    assert left == dict.fromkeys(tables, 0) | {"experiments": 1}  # MLflow's own
 
 
 def test_one_whose_file_is_gone_is_passed_over(tracker: JournalTracker, uri: str) -> None:

@@ -1,7 +1,7 @@
 """Which trainings the tables hold: every cell is a configuration and a seed of a preset."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -24,36 +24,48 @@ class Cell:
         return json.dumps([self.method, dict(sorted(self.hyperparameters.items())), self.seed])
 
 
+Levels = Mapping[str, Sequence[Any]]
+
+_QM9_LRS = (3e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2e-2)
+_TOY_LRS = (1e-3, 2e-3, 4e-3, 8e-3, 1.5e-2, 3e-2, 6e-2, 1e-1)
+FACTORIALS: Mapping[str, Mapping[str, Levels]] = {
+    "qm9-demo": {
+        "ls": {"lr": _QM9_LRS},
+        "go4align": {
+            "lr": _QM9_LRS,
+            "beta": (1e-9, 1e-7, 1e-5, 1e-3),
+            "n_groups": (2, 5, 11, "auto"),
+            "space": ("linear", "log"),
+        },
+        "famo": {"lr": _QM9_LRS[1:], "weights_lr": (2.5e-3, 2.5e-2, 1e-1), "weight_decay": (1e-5, 1e-2)},
+        "nash_mtl": {"lr": _QM9_LRS[1:]},
+    },
+    "toy": {
+        "ls": {"lr": _TOY_LRS},
+        "go4align": {
+            "lr": _TOY_LRS,
+            "beta": (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
+            "n_groups": (2, 3, 4, 5, 6, "auto"),
+            "space": ("linear", "log"),
+        },
+        "famo": {"lr": _TOY_LRS, "weights_lr": (1e-3, 5e-3, 2.5e-2, 1e-1), "weight_decay": (1e-5, 1e-3, 1e-2)},
+    },
+}
+"""The levels of every method's hyperparameters, all of whose combinations are trained."""
+
+PAPERS_GRIDS: Mapping[str, Levels] = {
+    "qm9-demo": {"lr": (2.5e-3, 5e-3, 1e-2), "beta": (1e-7,), "n_groups": range(1, 12), "space": ("log",)},
+    "toy": {"lr": (4e-3, 8e-3, 1.5e-2), "beta": (1e-7,), "n_groups": range(1, 7), "space": ("log",)},
+}
+"""GO4Align as the paper tunes it: three learning rates x every K."""
+
+
 def cells(preset: str) -> list[Cell]:
     """Of a preset's table, each once."""
-    found = {cell.key: cell for seed in SEEDS for cell in _GRIDS[preset](seed)}
+    found: dict[str, Cell] = {}
+    for seed in SEEDS:
+        for method, levels in [*FACTORIALS[preset].items(), ("go4align", PAPERS_GRIDS[preset])]:
+            for values in product(*levels.values()):
+                cell = Cell(method, dict(zip(levels, values, strict=True)), seed)
+                found.setdefault(cell.key, cell)
     return list(found.values())
-
-
-def _qm9(seed: int) -> Iterator[Cell]:
-    lrs = (3e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2e-2)
-    yield from _full("ls", seed, lr=lrs)
-    yield from _full(
-        "go4align", seed, lr=lrs, beta=(1e-9, 1e-7, 1e-5, 1e-3), n_groups=(2, 5, 11, "auto"), space=("linear", "log")
-    )
-    yield from _full("famo", seed, lr=lrs[1:], weights_lr=(2.5e-3, 2.5e-2, 1e-1), weight_decay=(1e-5, 1e-2))
-    yield from _full("go4align", seed, lr=(2.5e-3, 5e-3, 1e-2), beta=(1e-7,), n_groups=range(1, 12), space=("log",))
-    yield from _full("nash_mtl", seed, lr=lrs[1:])
-
-
-def _toy(seed: int) -> Iterator[Cell]:
-    lrs = (1e-3, 2e-3, 4e-3, 8e-3, 1.5e-2, 3e-2, 6e-2, 1e-1)
-    groups = (1, 2, 3, 4, 5, 6, "auto")
-    betas = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
-    yield from _full("ls", seed, lr=lrs)
-    yield from _full("go4align", seed, lr=lrs, beta=betas, n_groups=groups, space=("linear", "log"))
-    yield from _full("famo", seed, lr=lrs, weights_lr=(1e-3, 5e-3, 2.5e-2, 1e-1), weight_decay=(1e-5, 1e-3, 1e-2))
-
-
-_GRIDS = {"qm9-demo": _qm9, "toy": _toy}
-
-
-def _full(method: str, seed: int, **levels: Any) -> Iterator[Cell]:
-    """Every combination of the levels."""
-    for values in product(*levels.values()):
-        yield Cell(method, dict(zip(levels, values, strict=True)), seed)

@@ -104,6 +104,8 @@ def main() -> None:
             while missing and time.monotonic() < table.until:
                 batch, missing = missing[:40], missing[40:]
                 session.run_all("search", [table.trial(study, cell, reference) for cell in batch])
+        except KeyboardInterrupt:
+            print("Stopped. The same command goes on.")
         finally:
             table.save()
 

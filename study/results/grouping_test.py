@@ -76,6 +76,13 @@ class ArmResult:
         return "" if self.against is None else self.against.outcome(p=self.p)
 
 
+_OTHER_ARMS = {
+    "one-group": "one group for all",
+    "found-groups": "the same groups fixed",
+    "random-groups": "random groups of their sizes",
+}
+
+
 @dataclass(frozen=True)
 class GroupingResult:
     """The answer.
@@ -92,17 +99,22 @@ class GroupingResult:
 
     @property
     def verdict(self) -> str:
-        """What the comparison with no grouping amounts to, in a sentence."""
+        """What the comparison with no grouping amounts to, and which other groups are decidedly better or worse."""
         apart = next((arm for arm in self.arms if arm.arm == "no-groups"), None)
         said = {
             "better": "Grouping helps here: better than no grouping.",
             "worse": "Grouping hurts here: worse than no grouping.",
-            "undecided": "Undecided: whether grouping helps here, these seeds cannot tell.",
+            "undecided": "Undecided: whether grouping is better here than no grouping, these seeds cannot tell.",
             "identical": "Grouping changes nothing here: identical to no grouping.",
             "too few seeds": "Undecided: too few seeds.",
             "": "Undecided: the arm without groups has not been trained.",
         }
-        return said["" if apart is None else apart.outcome]
+        sentences = [said["" if apart is None else apart.outcome]]
+        for outcome in ("better", "worse"):
+            others = [_OTHER_ARMS[arm.arm] for arm in self.arms if arm.arm in _OTHER_ARMS and arm.outcome == outcome]
+            if others:
+                sentences.append(f"The groups found at every step are {outcome} than {' and than '.join(others)}.")
+        return " ".join(sentences)
 
 
 def question(stored: StoredStudy) -> Question:

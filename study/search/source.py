@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
-from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from study.search.distributions import distributions
+from study.search.distributions import Distributions, distributions
+from study.search.samplers import grid, sampler_of, spread, startup_of
 from study.search.storage import ask, begin_search, open_storage, own_trials
 from study.spec.configuration import Reference
 from study.spec.search_space import SearchSpace
@@ -72,7 +72,7 @@ class Spent:
 
 
 class OptunaSearch:
-    """One seeded TPE search per method, all of equal budget; methods take turns.
+    """One seeded search per method, all of equal budget; methods take turns.
 
     The sampler is seeded anew for every proposal from (study seed, method, number), so a proposal depends on the
     trials that have ended or run by then, not on how many proposals this process has made. With one trial at a time a
@@ -141,13 +141,10 @@ class OptunaSearch:
 
     def _propose(self, method: str, number: int) -> Trial:
         search = self._searches[method]
-        search.sampler = TPESampler(
-            seed=_seed(self._study.seeds.search, method, number),
-            multivariate=True,
-            constant_liar=True,
-            n_startup_trials=max(3, self._study.budget.trials // 3),
-        )
-        asked, last_step = ask(search, number, distributions(self._space, self._study.method(method)))
+        seed = self._study.seeds.search
+        search.sampler = sampler_of(self._study.search, self._study.budget.trials, _seed(seed, method, number))
+        searched = distributions(self._space, self._study.method(method))
+        asked, last_step = ask(search, number, searched, self._planned(method, number, searched))
         trial = Trial(
             id=f"search-{method}-{number:03d}",
             stage="search",
@@ -159,6 +156,17 @@ class OptunaSearch:
         asked.set_user_attr("trial", trial.id)
         self._running[trial.id] = asked, last_step
         return trial
+
+    def _planned(self, method: str, number: int, searched: Distributions) -> dict[str, Any] | None:
+        """The values of a trial that are chosen without looking at earlier ones; None where the sampler chooses."""
+        options = self._study.search
+        seed = _seed(self._study.seeds.search, method, 0)
+        if options.sampler == "grid":
+            every = grid(searched, options.levels, seed)
+            return every[number - 1] if 1 <= number <= len(every) else None
+        if options.start == "sobol" and 1 <= number < startup_of(options, self._study.budget.trials):
+            return spread(searched, seed, number - 1)
+        return None
 
     def report(self, trial: Trial, epoch: int, score: float) -> None:
         asked, last = self._running[trial.id]

@@ -76,16 +76,19 @@ def own_trials(search: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state != TrialState.WAITING and LENT not in trial.user_attrs]
 
 
-def ask(search: optuna.Study, number: int, distributions: Distributions) -> tuple[optuna.Trial, int]:
+def ask(
+    search: optuna.Study, number: int, distributions: Distributions, planned: Mapping[str, Any] | None = None
+) -> tuple[optuna.Trial, int]:
     """The trial of that number, a new one or one that was running when its process ended, and its last reported step.
 
-    A new trial's values are chosen first and then written in one piece, so that a kill changes none of them.
+    A new trial's values are chosen first, by the search's sampler where they are not `planned`, and then written in one
+    piece, so that a kill changes none of them.
     """
     trials = search.get_trials(deepcopy=False)
     own = own_trials(search)
     if number >= len(own):
         if all(trial.state != TrialState.WAITING for trial in trials):
-            search.enqueue_trial(_chosen(trials, search.sampler, distributions))
+            search.enqueue_trial(dict(planned or _chosen(trials, search.sampler, distributions)))
         return search.ask(dict(distributions)), 0
     trial = optuna.Trial(search, own[number]._trial_id)
     for name, distribution in distributions.items():

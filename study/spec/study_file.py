@@ -41,6 +41,26 @@ class Budget(Section):
     gpu_hours: float | None = Field(default=None, gt=0)
 
 
+class Search(Section):
+    """How a method's trials are proposed. Its first trial is its defaults, whatever the sampler.
+
+    Attributes:
+        sampler: "tpe", Optuna's tree-structured Parzen estimator, multivariate; "gp", a Gaussian process (over a second
+            a proposal); "random"; "grid", every combination of `levels` values of each range and all choices, in a
+            random order, then random ones.
+        startup: how many trials of a method are not chosen by what earlier ones gave; default a third, at least three.
+        start: whether those are "random", or a "sobol" sequence, which is spread evenly.
+        group: whether TPE looks for independent groups of hyperparameters.
+        levels: of each range, of a grid.
+    """
+
+    sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
+    startup: int | None = Field(default=None, ge=1)
+    start: Literal["random", "sobol"] = "random"
+    group: bool = False
+    levels: int = Field(default=3, ge=1, le=100)
+
+
 class Scheduler(Section):
     """`asha` stops the weaker trials of a method early (never one method's for another's); `fifo` stops none."""
 
@@ -121,6 +141,7 @@ class StudyFile(Kept):
     variants: dict[Name, MethodSection] = Field(default={})
     search_space: str
     budget: Budget
+    search: Search = Field(default=Search(), exclude_if=lambda search: search == Search())
     scheduler: Scheduler = Scheduler()
     resources: Resources = Resources()
     reference: Literal["measured", "published"] | MeasuredReference = "measured"

@@ -42,7 +42,7 @@ class MethodwiseASHA(FIFOScheduler):
             if trial in reported
         }
         for report in history.reports:
-            decision = self._decide(report.method, report.trial, epochs[report.trial], report.epoch, report.score)
+            decision = self.decide(report.method, report.trial, epochs[report.trial], report.epoch, report.score)
             if decision == TrialScheduler.STOP:
                 self.stopped.add(report.trial)
 
@@ -58,7 +58,8 @@ class MethodwiseASHA(FIFOScheduler):
             )
         return self._by_method[method]
 
-    def _decide(self, method: str, trial_id: str, epochs: int, epoch: int, score: float) -> str:
+    def decide(self, method: str, trial_id: str, epochs: int, epoch: int, score: float) -> str:
+        """Whether Ray shall go on with a trial after an epoch (from 1 to `epochs`) or stop it."""
         if epoch >= epochs:  # nothing is left to save: it has trained to the end
             return str(TrialScheduler.CONTINUE)
         asha = self._asha(method)
@@ -76,7 +77,7 @@ class MethodwiseASHA(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         ours: Trial = trial.config["trial"]
         epochs = ours.configuration.training.epochs
-        return self._decide(ours.method, ours.id, epochs, result["epoch"], result["score"])
+        return self.decide(ours.method, ours.id, epochs, result["epoch"], result["score"])
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         """Nothing: every report has been heard."""

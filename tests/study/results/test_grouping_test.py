@@ -130,12 +130,21 @@ def _known(stored: StoredStudy, asked: Question, level: Mapping[str, float], noi
     return Known(scores, values, {0, *SEEDS})
 
 
+def test_the_verdict_names_the_groups_that_are_decidedly_worse(stored: StoredStudy, asked: Question) -> None:
+    level = dict.fromkeys(ARMS, 0.0) | {"one-group": 20.0, "random-groups": 9.0, "found-groups": -9.0}
+    found = grouping_result(stored, SEEDS, _known(stored, asked, level))
+    assert found is not None
+    every_step = "The groups found at every step are"
+    assert f"{every_step} better than one group for all and than random groups of their sizes." in found.verdict
+    assert f"{every_step} worse than the same groups fixed." in found.verdict
+
+
 @pytest.mark.parametrize(
     ("apart", "noise", "verdict"),
     [
         (5.0, 1.0, "Grouping helps here"),
         (-5.0, 1.0, "Grouping hurts here"),
-        (0.3, 1.0, "Undecided: whether grouping helps"),
+        (0.3, 1.0, "Undecided: whether grouping is better"),
         (0.0, 0.0, "Grouping changes nothing here: identical"),
     ],
 )

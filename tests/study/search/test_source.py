@@ -8,39 +8,16 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from records import GOOD
+from searches import drain, finish, proposals
 
-from study.search.source import FixedTrials, OptunaSearch
-from study.spec.configuration import Reference
-from study.spec.search_space import load_space
-from study.spec.study_file import StudyFile
-from study.trials.records import Trial, TrialResult
-
-REFERENCE = Reference(source="measured", val={"task0/mae": 1.0}, test={"task0/mae": 1.0})
-
-
-def proposals(folder: Path, **sections: Any) -> OptunaSearch:
-    study = StudyFile.model_validate({**GOOD, "budget": {"trials": 5}, **sections})
-    return OptunaSearch(study, load_space(study, study.build_benchmark()), REFERENCE, folder / "optuna.journal")
+from study.search.source import FixedTrials
+from study.trials.records import TrialResult
 
 
 def told(folder: Path, method: str) -> list[optuna.trial.FrozenTrial]:
     storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
     [name] = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{method}@")]
     return optuna.load_study(study_name=name, storage=storage).trials
-
-
-def finish(source: OptunaSearch, trial: Trial, score: float = 1.0) -> None:
-    source.report(trial, 1, score)
-    source.finish(trial, TrialResult(trial.id, "finished", score, epochs=1, seconds=1.0))
-
-
-def drain(source: OptunaSearch) -> list[Trial]:
-    trials = []
-    while (trial := source.next()) is not None:
-        finish(source, trial, score=float(len(trials)))
-        trials.append(trial)
-    return trials
 
 
 def test_methods_take_turns_with_equal_budgets_and_defaults_first(tmp_path: Path) -> None:

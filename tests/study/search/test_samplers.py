@@ -1,0 +1,59 @@
+"""What proposes trials: every sampler is reproducible, keeps to the space, and a plan is followed."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from records import GOOD
+from searches import drain, proposals
+
+from study.search.samplers import grid, spread
+from study.spec.study_file import Search, StudyFile
+
+SPACE: dict[str, Any] = {
+    "lr": FloatDistribution(1e-3, 1e-1, log=True),
+    "k": IntDistribution(1, 4),
+    "space": CategoricalDistribution(["linear", "log"]),
+}
+
+
+@pytest.mark.parametrize(
+    "search", [{"sampler": name} for name in ("tpe", "gp", "random", "grid")] + [{"start": "sobol"}]
+)
+def test_a_search_is_reproducible_and_begins_with_the_defaults(search: dict[str, Any], tmp_path: Path) -> None:
+    runs = []
+    for part in ("a", "b"):
+        (tmp_path / part).mkdir()
+        runs.append(drain(proposals(tmp_path / part, search=search, methods=["go4align"], budget={"trials": 6})))
+    assert runs[0] == runs[1]
+    assert [trial.origin for trial in runs[0]] == ["default"] + ["proposed"] * 5
+    assert len({trial.configuration.key for trial in runs[0]}) > 3
+
+
+def test_a_grid_is_every_combination_once() -> None:
+    every = grid(SPACE, levels=3, seed=0)
+    assert every != grid(SPACE, levels=3, seed=1)
+    found = {(round(one["lr"], 9), one["k"], one["space"]) for one in every}
+    assert len(every) == len(found) == 3 * 3 * 2
+    assert found == set(product((0.001, 0.01, 0.1), (1, 3, 4), ("linear", "log")))
+    assert {one["k"] for one in grid(SPACE, levels=9, seed=0)} == {1, 2, 3, 4}
+
+
+def test_a_sobol_sequence_is_spread_evenly() -> None:
+    points = [spread(SPACE, seed=5, number=number) for number in range(16)]
+    assert points[3] == spread(SPACE, seed=5, number=3) != spread(SPACE, seed=6, number=3)
+    assert all(
+        SPACE[name]._contains(SPACE[name].to_internal_repr(value)) for one in points for name, value in one.items()
+    )
+    assert sorted(one["k"] for one in points) == sorted([1, 2, 3, 4] * 4)
+    assert sum(one["space"] == "log" for one in points) == 8
+    assert sum(one["lr"] < 0.01 for one in points) == 8
+
+
+def test_an_unknown_sampler_is_one_line() -> None:
+    with pytest.raises(ValueError, match="sampler"):
+        Search.model_validate({"sampler": "tpee"})
+    assert "search" not in StudyFile.model_validate(GOOD).model_dump(), "old hashes stay"
+    assert StudyFile.model_validate(GOOD | {"search": {"sampler": "gp"}}).model_dump()["search"]["sampler"] == "gp"

@@ -28,6 +28,7 @@ _METHODS = {
     "imtl_g": "imtl_g:IMTLG",
     "grad_drop": "grad_drop:GradDrop",
     "nash_mtl": "nash_mtl:NashMTL",
+    "static": "static:Static",
     "stl": "stl:SingleTask",
 }
 _INDICATORS = {"risk_guided": "risk_guided:RiskGuided"}

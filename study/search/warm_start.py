@@ -11,7 +11,7 @@ from study.search.distributions import distributions
 from study.search.storage import LENT
 from study.spec.configuration import BestConfiguration
 from study.spec.search_space import SearchSpace
-from study.spec.sections import digest
+from study.spec.sections import digest, flat
 from study.spec.study_file import StudyFile
 
 LentTrials = Mapping[str, Sequence[FrozenTrial]]
@@ -60,7 +60,7 @@ def _lent(lent: BestConfiguration, name: str, study: StudyFile, space: SearchSpa
     values: dict[str, Any] = {**study.configuration(method.key).method.options, **lent.method.options}
     values["lr"] = lent.training.lr
     searched = distributions(space, method)
-    params = {key: values[key] for key in searched}
+    params = {key: flat(values)[key] for key in searched}
     return create_trial(
         value=lent.score, params=params, distributions=searched, user_attrs={LENT: f"{name}/{lent.trial}"}
     )

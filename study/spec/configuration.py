@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields
 from inspect import Parameter
 from typing import Annotated, Any, Literal
@@ -152,9 +152,9 @@ class MethodSection(Named):
     def _known_options(self) -> Mapping[str, Any]:
         return hyperparameters(self.name)
 
-    def check(self, n_tasks: int) -> None:
+    def check(self, task_names: Sequence[str]) -> None:
         """Build the weighting once, so that a wrong hyperparameter shows before anything starts."""
-        build_weighting(self.name, n_tasks=n_tasks, **self.options)
+        build_weighting(self.name, n_tasks=len(task_names), task_names=task_names, **self.options)
 
 
 class Configuration(Kept):
@@ -182,7 +182,7 @@ class Configuration(Kept):
         """Build the benchmark and the weighting once, so that a wrong option shows before anything starts."""
         benchmark = build_benchmark(self.benchmark.name, **self.benchmark.options)
         check_watched(self.training.selection_rule.metric, benchmark)
-        self.method.check(benchmark.n_tasks)
+        self.method.check(benchmark.task_names)
 
     def watched(self, *, reference: bool = True) -> Watched:
         """How its scores are read; without its benchmark, which another machine may lack, as they are stored."""

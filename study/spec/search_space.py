@@ -86,7 +86,10 @@ Parameter = Annotated[Range | Choice, Field(discriminator="type")]
 
 
 class SearchSpace(Section):
-    """What is searched for every method (`common`) and for each."""
+    """What is searched for every method (`common`) and for each.
+
+    A key with a point, such as `factors.U0/U/H/G`, is one value of an option that holds several by name.
+    """
 
     benchmark: str
     common: dict[str, Parameter] = Field(default={})
@@ -100,8 +103,10 @@ class SearchSpace(Section):
         for method, parameters in self.methods.items():
             known = hyperparameters(method)
             for key, parameter in parameters.items():
-                if key != "lr" and key not in known:
+                if key != "lr" and _option(key) not in known:
                     raise unknown_name(f"hyperparameter of '{method}'", key, [*known, "lr"])
+                if _option(key) != key and parameter.default is None:
+                    raise UserError(f"{method}.{key} must have a `default`, found none: add it to its line.")
                 if parameter.default is not None and not parameter.holds(parameter.default):
                     raise UserError(
                         f"`default` of {method}.{key} must lie in the searched range, found {parameter.default}: "
@@ -112,7 +117,7 @@ class SearchSpace(Section):
     def parameters(self, method: MethodSection) -> dict[str, Range | Choice]:
         """Everything searched for a method; what a variant fixes is not searched."""
         searched = {**self.common, **self.methods[method.name]}
-        return {key: parameter for key, parameter in searched.items() if key not in method.options}
+        return {key: parameter for key, parameter in searched.items() if _option(key) not in method.options}
 
     def defaults(self, method: MethodSection, lr: float) -> dict[str, Any]:
         """The defaults of what is searched; the learning rate is the study's own unless the space names one."""
@@ -123,6 +128,11 @@ class SearchSpace(Section):
             whole = isinstance(parameter, Range) and parameter.type == "int" and parameter.holds(value)
             found[key] = int(value) if whole else value
         return found
+
+
+def _option(key: str) -> str:
+    """The method's option that a key is, or is a part of."""
+    return key.partition(".")[0]
 
 
 def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
@@ -147,8 +157,8 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
         base = study.method(name).name
         if base not in space.methods:
             raise UserError(f"{path}: {unknown_name('method', base, space.methods)} Add its lines under `methods:`.")
-        _check_fixed(study, name, benchmark.n_tasks)
-        _check_values(study, space, name, str(path), benchmark.n_tasks)
+        _check_fixed(study, name, benchmark.task_names)
+        _check_values(study, space, name, str(path), benchmark.task_names)
     return space
 
 
@@ -176,15 +186,15 @@ def _merged(base: dict[str, Any], own: Any) -> Any:
     return {**base, **own} if isinstance(own, dict) else own
 
 
-def _check_fixed(study: StudyFile, method: str, n_tasks: int) -> None:
+def _check_fixed(study: StudyFile, method: str, task_names: Sequence[str]) -> None:
     """What a variant fixes must build, also where nothing of it is searched."""
     try:
-        study.configuration(method).method.check(n_tasks)
+        study.configuration(method).method.check(task_names)
     except UserError as error:
         raise UserError(f"`variants.{method}`: {error}" if method in study.variants else str(error)) from None
 
 
-def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str, n_tasks: int) -> None:
+def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str, task_names: Sequence[str]) -> None:
     """The defaults must be in range, and the edges of every range must build."""
     defaults = space.defaults(study.method(method), study.training.lr)
     for key, parameter in space.parameters(study.method(method)).items():
@@ -195,6 +205,6 @@ def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str, 
             )
         for value in parameter.edges:
             try:
-                study.configuration(method, {**defaults, key: value}).method.check(n_tasks)
+                study.configuration(method, {**defaults, key: value}).method.check(task_names)
             except UserError as error:
                 raise UserError(f"{path}: `methods.{method}.{key}` searches {value!r}: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
@@ -59,3 +60,26 @@ def digest(value: BaseModel | dict[str, Any]) -> str:
     """A short stable hash of a section, for tags and look-ups."""
     data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by key, of which those with a point are gathered: `{"factors.a": 1}` is `{"factors": {"a": 1}}`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        option, point, part = key.partition(".")
+        if point:
+            found.setdefault(option, {})[part] = value
+        else:
+            found[key] = value
+    return found
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `nested`: what is gathered under a key, and the gathered as it is, too."""
+    parts = {
+        f"{key}.{part}": one
+        for key, value in values.items()
+        if isinstance(value, Mapping)
+        for part, one in value.items()
+    }
+    return {**values, **parts}

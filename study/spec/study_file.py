@@ -13,7 +13,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, Watched, check_watched
 from go4align.weighting.registry import available_methods
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
-from study.spec.sections import Kept, Name, Section
+from study.spec.sections import Kept, Name, Section, nested
 
 SINGLE_TASK = "stl"
 Budgeted = Literal["search", "final"]
@@ -293,7 +293,7 @@ class StudyFile(Kept):
         """The configuration of a method: its defaults and the study's training options, but for what
         `hyperparameters` says (`lr` is a training option, all else the method's)."""
         fixed = self.method(method)
-        chosen = dict(hyperparameters or {})
+        chosen = nested(hyperparameters or {})
         lr = chosen.pop("lr", self.training.lr)
         return Configuration(
             benchmark=self.benchmark,

@@ -21,7 +21,7 @@ from go4align.errors import UserError
 from go4align.training import EpochRecord
 from go4align.training.watching import DELTA_M
 from study.spec.configuration import BenchmarkSection
-from study.spec.sections import digest
+from study.spec.sections import digest, flat
 from study.spec.study_file import StudyFile
 from study.spec.yaml import to_yaml
 from study.store.uri import without_password
@@ -112,7 +112,7 @@ def params(trial: Trial) -> dict[str, str]:
     }
     values |= {f"training.{key}": value for key, value in training.items()}
     values |= {f"benchmark.{key}": value for key, value in configuration.benchmark.settings.items()}
-    for key, value in configuration.method.settings.items():
+    for key, value in flat(configuration.method.settings).items():
         values[key if key not in values else f"method.{key}"] = value
     return {key: _text(value) for key, value in values.items()}
 

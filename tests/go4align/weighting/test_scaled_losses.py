@@ -29,7 +29,7 @@ STEP_SCALES: list[tuple[str, dict[str, Any]]] = [
     ("go4align", {"smooth": False}),
     ("go4align", {"indicator": "mgda"}),
 ]
-REFUSING = ["si", "dwa", "uw", "famo", "go4align", "grad_drop", "nash_mtl"]
+REFUSING = ["si", "dwa", "uw", "famo", "go4align", "grad_drop", "nash_mtl", "static"]
 
 
 def losses_of(theta: Tensor) -> Tensor:

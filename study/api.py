@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from go4align.checks import whole_number
+from go4align.checks import real_number, whole_number
 from go4align.errors import RunFailedError, UserError, unknown_name
 from go4align.training import EpochRecord
 from study.results import FinalTable, StudySummary, open_study
@@ -144,6 +144,8 @@ def final(
     source: str,
     *,
     seeds: int | None = None,
+    under: str | None = None,
+    lr_factor: float = 1.0,
     address: str | None = None,
     tracking_uri: str | None = None,
     console: Console | None = None,
@@ -156,12 +158,20 @@ def final(
     Args:
         source: a study's name, or a file of `study best`; its study must be in the store.
         seeds: how many seeds; default the study file's.
+        under: a preset or study file: the tuned configurations are trained in its benchmark and protocol instead.
+        lr_factor: of learning rates there.
         address, tracking_uri, console: as for `run`.
     """
-    from study.stages import run_final
+    from study.stages import run_final, run_transfer
 
     store = resolve_uri(tracking_uri)
+    real_number("--lr-factor", lr_factor, above=0.0)
+    if under is None and lr_factor != 1.0:
+        raise UserError("`--lr-factor` is for another study's training: name it by `--with`.")
     frozen = load_best_file(source) if is_file(source) else best(source, tracking_uri=store)
+    if under is not None:
+        target = to_run(Launch(source=under, tracking_uri=store, address=address))
+        return run_transfer(frozen, target, lr_factor=lr_factor, seeds=seeds, console=console)
     return run_final(FinalPlan(source=source, frozen=frozen, seeds=seeds), store, address=address, console=console)
 
 

@@ -102,16 +102,35 @@ def final(
         ),
     ],
     seeds: Annotated[int | None, typer.Option(help="How many final seeds; default those of the study file.")] = None,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="PRESET|FILE",
+            help="Train the tuned configurations in this study's benchmark and protocol instead: tuned small, trained "
+            "at full size.",
+            autocompletion=completion.presets_and_files,
+        ),
+    ] = None,
+    lr_factor: Annotated[float, typer.Option(help="Of the learning rates, with --with.")] = 1.0,
     address: Address = None,
     tracking_uri: Tracking = None,
 ) -> None:
     """Run the best configurations, and the defaults beside them, over the final seeds; test is read here.
 
-    Examples: `study final qm9-demo`, `study final best.yaml --seeds 5`
+    Examples: `study final qm9-demo`, `study final best.yaml --seeds 5`, `study final best.yaml --with qm9`
     """
     from study import api
 
-    table = api.final(source, seeds=seeds, address=address, tracking_uri=tracking_uri, console=console())
+    table = api.final(
+        source,
+        seeds=seeds,
+        under=under,
+        lr_factor=lr_factor,
+        address=address,
+        tracking_uri=tracking_uri,
+        console=console(),
+    )
     show_final(table, tracking_uri)
 
 

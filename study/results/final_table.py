@@ -124,6 +124,7 @@ def final_table(
     *,
     trials: pd.DataFrame,
     metrics: pd.DataFrame,
+    tuned_with: str = "",
 ) -> FinalTable:
     """Aggregate final runs over seeds.
 
@@ -132,6 +133,7 @@ def final_table(
         chosen: the candidates; one without a finished run has no row.
         seeds, reference: which runs of theirs count.
         trials, metrics: frames of the study, see `study.results.StoredStudy`.
+        tuned_with: see `BestFile`.
     """
     benchmark = study.build_final_benchmark()
     ids = {c.key: [final_id(c, seed, reference) for seed in seeds] for c in chosen}
@@ -163,13 +165,15 @@ def final_table(
         benchmark.families(),
         reasons,
         reference_method=reference.method,
-        budgets=_budgets(study),
+        budgets=_budgets(study, tuned_with),
         data_note=benchmark.data_note,
     )
 
 
-def _budgets(study: StudyFile) -> str:
+def _budgets(study: StudyFile, tuned_with: str) -> str:
     """Of search and final runs: epochs, and the options of the benchmark in which they differ."""
+    if tuned_with:
+        return f"tuned on {tuned_with}; final runs: {study.final_training.epochs} epochs of {study.name}"
     if study.final is None:
         return f"search and final runs: {study.training.epochs} epochs"
     data = ", ".join(f"{key} {json.dumps(value)}" for key, value in study.final.benchmark.items())

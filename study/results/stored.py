@@ -272,7 +272,8 @@ class StoredStudy:
         outcomes = {one.trial: one for one in self._outcomes}
         outcomes |= {trial.id: outcome_of_result(trial, result) for trial, result in fresh}
         trials, metrics = trials_frame(outcomes.values()), metrics_frame(outcomes.values())
-        return final_table(self.study, chosen, seeds, reference, trials=trials, metrics=metrics)
+        frames = {"trials": trials, "metrics": metrics}
+        return final_table(self.study, chosen, seeds, reference, **frames, tuned_with=best.tuned_with)
 
     @cached_property
     def times(self) -> list[MethodTime]:

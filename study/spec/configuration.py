@@ -226,11 +226,16 @@ class Reference(Section):
 
 
 class BestFile(Section):
-    """The file of `study best --out`: configurations, the best one first, with where they come from."""
+    """The file of `study best --out`: configurations, the best one first, with where they come from.
+
+    Attributes:
+        tuned_with: of configurations that another study has tuned, that study and its budget, in words.
+    """
 
     study: Name
     reference: Reference
     configurations: Annotated[list[BestConfiguration], Field(min_length=1)]
+    tuned_with: str = Field(default="", exclude_if=lambda told: not told)
 
     @model_validator(mode="after")
     def _each_once(self) -> BestFile:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from study.stages.removal import Removal, remove_study
     from study.stages.search import run_search
     from study.stages.timing import time_study
+    from study.stages.transfer import run_transfer
 
 __all__ = [
     "FinalPlan",
@@ -26,6 +27,7 @@ __all__ = [
     "run_final",
     "run_grouping",
     "run_search",
+    "run_transfer",
     "time_study",
     "to_resume",
     "to_run",
@@ -45,6 +47,7 @@ __getattr__ = lazy_names(
         "run_final": "final",
         "run_grouping": "grouping",
         "run_search": "search",
+        "run_transfer": "transfer",
         "time_study": "timing",
         "to_resume": "prepared",
         "to_run": "prepared",

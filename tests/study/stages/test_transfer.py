@@ -1,0 +1,82 @@
+"""Configurations tuned by one study, trained in another's benchmark and protocol."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from records import GOOD
+
+import study
+from go4align.errors import UserError
+from study import open_study
+
+pytestmark = pytest.mark.slow
+SMALL: dict[str, Any] = {
+    **GOOD,
+    "name": "small",
+    "benchmark": {"name": "toy", "train_size": 64},
+    "variants": {"log": {"name": "go4align", "space": "log"}},
+    "methods": ["ls", "log"],
+    "scheduler": {"name": "fifo"},
+}
+LARGE: dict[str, Any] = {
+    **GOOD,
+    "name": "large",
+    "benchmark": {"name": "toy", "train_size": 256},
+    "training": {"epochs": 3, "batch_size": 32, "lr": 0.003},
+    "methods": ["ls"],
+    "seeds": {"search": 0, "reference": 1, "final": [101, 102]},
+}
+
+
+def written(folder: Path, content: dict[str, Any]) -> str:
+    path = folder / f"{content['name']}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def uri(ray_cluster: None, go4align_home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    uri = f"sqlite:///{go4align_home / 'transfer.db'}"
+    study.run(written(tmp_path_factory.mktemp("small"), SMALL), tracking_uri=uri)
+    return uri
+
+
+def test_tuned_small_it_is_trained_at_full_size(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    large = written(tmp_path, LARGE)
+    tuned = study.best("small", tracking_uri=uri)
+    table = study.final("small", under=large, lr_factor=0.5, tracking_uri=uri, console=Console(width=200))
+    out = capsys.readouterr().out
+    assert "hyperparameters as they are, learning rates times 0.5" in out
+    assert "benchmark.train_size: 64 -> 256" in out and "training.epochs: 2 -> 3" in out
+    assert "benchmark.width" not in out
+    assert {row.candidate.method for row in table.rows} == {"ls", "log"}
+    for row in table.rows:
+        small = next(one for one in tuned.configurations if one.method.key == row.candidate.method)
+        found = row.candidate.configuration
+        assert found.method.options == small.method.options
+        assert (found.training.lr, found.training.epochs) == (small.training.lr / 2, 3)
+        assert found.benchmark.options == {"train_size": 256}
+        assert row.seeds == 2
+    assert table.budgets == "tuned on small: train_size 64, epochs 2, batch_size 64; final runs: 3 epochs of large"
+    trained = len(open_study("large", uri).trials)
+    again = study.final("small", under=large, lr_factor=0.5, tracking_uri=uri)
+    assert again.rows == table.rows
+    assert len(open_study("large", uri).trials) == trained, "nothing is trained twice"
+
+
+def test_what_cannot_be_is_one_line(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs another study than 'small'"):
+        study.final("small", under=written(tmp_path, SMALL), tracking_uri=uri)
+    with pytest.raises(UserError, match="`--lr-factor` is for another study's training"):
+        study.final("small", lr_factor=2.0, tracking_uri=uri)
+    with pytest.raises(UserError, match="`--lr-factor` must be a finite number greater than 0"):
+        study.final("small", under="toy", lr_factor=0, tracking_uri=uri)
+    with pytest.raises(UserError, match="preset"):
+        study.final("small", under="nowhere", tracking_uri=uri)
+    other = LARGE | {"benchmark": {"name": "toy", "train_size": 300}}
+    with pytest.raises(UserError, match="has another study 'large'"):
+        study.final("small", under=written(tmp_path, other), tracking_uri=uri)

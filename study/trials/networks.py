@@ -1,15 +1,18 @@
 """The networks of runs that keep theirs, in a file each, until the tracking store has them."""
 
+from __future__ import annotations
+
 import io
 import os
 import warnings
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from go4align.disk import write_whole
-from go4align.training import CheckpointWarning, Trainer
 from study.trials.records import Trial
+
+if TYPE_CHECKING:
+    from go4align.training import Trainer
 
 FOLDER = "networks"
 """Beside the checkpoints of a run of the study."""
@@ -33,6 +36,8 @@ def write_network(trainer: Trainer, trial: Trial, file: Path) -> float | None:
     Warns:
         CheckpointWarning: the network is too large, or the disk takes none.
     """
+    import torch  # who only asks where the files are needs none
+
     weights = trainer.selected.network(trainer.model)
     buffer = io.BytesIO()
     torch.save({"configuration": trial.configuration.model_dump_json(), "network": weights}, buffer)
@@ -50,4 +55,6 @@ def write_network(trainer: Trainer, trial: Trial, file: Path) -> float | None:
 
 
 def _warn(text: str) -> None:
+    from go4align.training import CheckpointWarning
+
     warnings.warn(CheckpointWarning(text), stacklevel=3)

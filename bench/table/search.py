@@ -1,6 +1,6 @@
 """How well searches search: replayed against the table of real trainings.
 
-    python bench/table/search.py samplers|pruners|grace [--preset qm9-demo] [--searches 100] [--trials 33]
+    python bench/table/search.py samplers|pruners|parallel|gains [--preset qm9-demo] [--searches 100] [--trials 33]
 
 Real proposals (`study.search`) and real decisions to stop (`study.tuning.asha`, or Optuna's pruners), only the training
 is looked up. A search sees one seed of the table; its regret is the true score of the best trial that it has completed,
@@ -23,6 +23,7 @@ import optuna
 from cells import FACTORIALS, PAPERS_GRIDS
 from landscape import Landscape
 
+from study.search.gain import expected_gain
 from study.search.source import OptunaSearch
 from study.spec import Reference
 from study.spec.loading import load_study
@@ -33,6 +34,8 @@ from study.tuning.replay import Replayed, Stops, asha, replay
 
 HERE = Path(__file__).parent
 SHARES = (0.1, 0.25, 0.5, 1.0)
+AFTER = (11, 15, 20)
+FURTHER = 10
 METHOD = "go4align"
 _MEMORY = "/dev/shm"
 
@@ -93,6 +96,23 @@ def _loaded(preset: str) -> tuple[StudyFile, SearchSpace, Landscape]:
 
 def search_once(variant: Variant, preset: str, trials: int, number: int) -> list[float]:
     """A search's regret at each share of the grid's cost."""
+    study, _, landscape = _loaded(preset)
+    return regrets(searched(variant, preset, trials, number), landscape, grid_cost(preset, study))
+
+
+def gains_once(variant: Variant, preset: str, trials: int, number: int) -> list[float]:
+    """After some trials what ten more are expected to bring, and what they brought, one after the other."""
+    scores = [one.score for one in searched(variant, preset, trials, number) if one.status == "finished"]
+    found = []
+    for n in AFTER:
+        predicted = expected_gain(scores[:n], FURTHER)
+        brought = min(scores[:n]) - min(scores[: n + FURTHER]) if len(scores) >= n + FURTHER else None
+        found += [float("nan") if value is None else value for value in (predicted, brought)]
+    return found
+
+
+def searched(variant: Variant, preset: str, trials: int, number: int) -> list[Replayed]:
+    """One search's trials."""
     study, space, landscape = _loaded(preset)
     seed = landscape.seeds[number % len(landscape.seeds)]
     asked = study.model_copy(
@@ -106,8 +126,7 @@ def search_once(variant: Variant, preset: str, trials: int, number: int) -> list
     with tempfile.TemporaryDirectory(dir=_MEMORY if Path(_MEMORY).is_dir() else None) as folder:
         proposals = OptunaSearch(asked, space, Reference(source="measured", val={}, test={}), Path(folder) / "journal")
         stops = _optunas(proposals, variant.pruner, study) if variant.pruner else asha(asked.scheduler)
-        ended = replay(proposals, lambda trial: _scores(landscape, trial, seed), stops, at_once=variant.at_once)
-    return regrets(ended, landscape, grid_cost(preset, study))
+        return replay(proposals, lambda trial: _scores(landscape, trial, seed), stops, at_once=variant.at_once)
 
 
 def _scores(landscape: Landscape, trial: Trial, seed: int) -> list[float]:
@@ -154,7 +173,7 @@ def grids_regret(preset: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("samplers", "pruners", "parallel"))
+    parser.add_argument("what", choices=("samplers", "pruners", "parallel", "gains"))
     parser.add_argument("--preset", default="qm9-demo", choices=tuple(FACTORIALS))
     parser.add_argument("--searches", type=int, default=100)
     parser.add_argument("--trials", type=int, default=None, help="of a search; default as many as the paper's grid has")
@@ -167,17 +186,23 @@ def main() -> None:
         variants = SAMPLERS
     elif asked.what == "pruners":
         variants = list(pruners(options))
+    elif asked.what == "gains":
+        variants = [Variant("random", {"sampler": "random"}), Variant("tpe", options)]
     else:
         stopping = {"name": "asha", "grace_epochs": 3, "reduction_factor": 3}
         variants = [Variant(f"{n} at once", options, stopping, at_once=n) for n in (1, 4, 16)]
     cost = grid_cost(asked.preset, study)
     print(f"{asked.preset}: best {landscape.best:.1f} %, seed error {landscape.seed_error:.1f} points;", end=" ")
     print(f"the paper's grid costs {cost} epochs and has a regret of {grids_regret(asked.preset):.1f} points\n")
-    print("| search | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |\n|---" + "|---:" * len(SHARES) + "|")
+    once, columns = search_once, [f"{share:.0%}" for share in SHARES]
+    if asked.what == "gains":
+        once = gains_once
+        columns = [f"{what} after {n}" for n in AFTER for what in ("expected", "brought")]
+    print("| search | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
     with ProcessPoolExecutor(2) as pool:
         for variant in variants:
             n = min(asked.searches, 10) if variant.search.get("sampler") == "gp" else asked.searches
-            rows = list(pool.map(partial(search_once, variant, asked.preset, trials), range(n)))
+            rows = list(pool.map(partial(once, variant, asked.preset, trials), range(n)))
             print(f"| {variant.name} | " + " | ".join(map(_cell, zip(*rows, strict=True))) + " |")
             sys.stdout.flush()
 

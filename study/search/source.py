@@ -15,8 +15,9 @@ import optuna
 from optuna.trial import TrialState
 
 from study.search.distributions import Distributions, distributions
+from study.search.gain import expected_gain
 from study.search.samplers import grid, sampler_of, spread, startup_of
-from study.search.storage import ask, begin_search, open_storage, own_trials
+from study.search.storage import LENT, ask, begin_search, open_storage, own_trials
 from study.spec.configuration import Reference
 from study.spec.search_space import SearchSpace
 from study.spec.study_file import StudyFile
@@ -133,8 +134,8 @@ class OptunaSearch:
     def next(self) -> Trial | None:
         if self._interrupted:
             return self._propose(*self._interrupted.popleft())
-        method = min(self._asked, key=lambda name: self._asked[name])
-        if self._asked[method] >= self._study.budget.trials or self._is_spent():
+        method = min(filter(self._pays, self._asked), key=lambda name: self._asked[name], default=None)
+        if method is None or self._asked[method] >= self._study.budget.trials or self._is_spent():
             return None
         self._asked[method] += 1
         return self._propose(method, self._asked[method] - 1)
@@ -184,6 +185,19 @@ class OptunaSearch:
             search.tell(asked, result.score)
         else:
             search.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
+
+    def expected_gain(self, method: str, trials: int) -> float | None:
+        """What further trials of a method are expected to bring, see `study.search.gain`."""
+        complete = self._searches[method].get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        own = [trial for trial in complete if LENT not in trial.user_attrs]
+        return expected_gain([trial.value for trial in own if trial.value is not None], trials)
+
+    def _pays(self, method: str) -> bool:
+        """Whether a method's further trials are worth their cost, by the budget's target."""
+        if (target := self._study.budget.target) is None:
+            return True
+        gain = self.expected_gain(method, target.over_trials)
+        return gain is None or gain >= target.min_gain
 
     def _is_spent(self) -> bool:
         budget = self._study.budget

@@ -23,6 +23,18 @@ _FINEST = 0.0001
 """The smallest share of a CPU or GPU that Ray hands out."""
 
 
+class Target(Section):
+    """When a method's search has stopped paying: further trials are expected to bring less than is wanted.
+
+    Attributes:
+        min_gain: in units of the score, points of Delta m by default; see `study.search.gain.expected_gain`.
+        over_trials: by so many further trials.
+    """
+
+    min_gain: float = Field(gt=0)
+    over_trials: int = Field(default=10, ge=1)
+
+
 class Budget(Section):
     """When the search ends: no new trial starts once a limit is reached; running ones finish.
 
@@ -32,6 +44,7 @@ class Budget(Section):
         epochs: epochs in all.
         hours: wall-clock hours of the study's sessions up to the end of its search.
         gpu_hours: GPU-hours of the search (GPUs per trial x hours).
+        target: a method that has stopped paying gets no further trials.
     """
 
     trials: int = Field(ge=1)
@@ -39,6 +52,7 @@ class Budget(Section):
     epochs: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
+    target: Target | None = Field(default=None, exclude_if=lambda target: target is None)
 
 
 class Search(Section):

@@ -17,6 +17,9 @@ from study.store.client import connect
 from study.tracking import JournalTracker
 from study.trials.code import code_in_use
 
+_FURTHER = 10
+"""Trials of a method, of which it is said what they would bring."""
+
 
 def run_search(prepared: Prepared, console: Console | None) -> Plan:
     """Run a study's search, or what is left of it; returns the plan as it is then.
@@ -92,6 +95,14 @@ def _lent(prepared: Prepared) -> LentTrials:
     return lent_trials(lender, study, space, prepared.store) if lender is not None else {}
 
 
+def _tell_gains(session: Session, proposals: OptunaSearch) -> None:
+    """Whether it pays to search on."""
+    gains = {method: proposals.expected_gain(method, _FURTHER) for method in session.study.methods}
+    known = [f"{method} {gain:.2g}" for method, gain in gains.items() if gain is not None]
+    if known:
+        notices(session.console)(f"By {_FURTHER} more trials the best score is expected to fall by: {', '.join(known)}")
+
+
 def _search(session: Session, plan: Plan, lent: LentTrials) -> Plan:
     reference = run_reference(session)
     history = session.history.of("search")
@@ -105,6 +116,7 @@ def _search(session: Session, plan: Plan, lent: LentTrials) -> Plan:
         spent=Spent(len(history.reports), session.spent_s, gpu_s),
     )
     results = session.run("search", proposals, scheduler=plan.study.scheduler)
+    _tell_gains(session, proposals)
     results = [*history.results.values(), *results]
     searched = plan.saved_with(searched=True)
     if not any(result.status == "finished" for result in results):

@@ -53,7 +53,7 @@ class _Test:
         self._asked = asked
         self._stored = stored
         self._question = question(stored)
-        self._seeds = final_seeds(stored.study.seeds, asked.seeds or N_SEEDS)
+        self._seeds = final_seeds(stored.study.seeds, N_SEEDS if asked.seeds is None else asked.seeds)
         self._lr_trials = lr_trials(stored, self._question)
         self._fresh: dict[str, tuple[Trial, TrialResult]] = {}
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import study
+from go4align.errors import UserError
 from study import api
 from study.report import build_report
 from study.results import ARMS, GroupingResult, open_study
@@ -81,6 +82,11 @@ def test_it_is_a_stage_like_the_others(uri: str, monkeypatch: pytest.MonkeyPatch
     assert "Undecided: too few seeds." in " ".join(report.sections[0].sentences)
     assert "grouping-test" in [figure.key for figure in report.figures]
     assert stored.tags["status"] == stored.tags["search_status"] == "finished"
+
+
+def test_no_seeds_are_one_line(uri: str) -> None:
+    with pytest.raises(UserError, match="`--seeds` must be a whole number from 1 to 1000, found 0"):
+        api.does_grouping_help(NAME, seeds=0, tracking_uri=uri)
 
 
 def _nothing_is_trained(*args: Any, **options: Any) -> Callable[..., Any]:

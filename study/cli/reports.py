@@ -1,9 +1,12 @@
 """The commands that say what a study found, or how far it is. No logic."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.progress import Progress
 
 from study.cli import completion
 from study.cli.console import console, in_store, say, say_next
@@ -38,11 +41,21 @@ def report(
     """
     from study import api
 
-    with console().status("Reading the study"):
-        path = api.write_report(names, out, form=form, figures=figures, log=log, mixed=mixed, tracking_uri=tracking_uri)
+    with _reading() as told:
+        path = api.write_report(
+            names, out, form=form, figures=figures, log=log, mixed=mixed, tracking_uri=tracking_uri, report=told
+        )
     say(f"Wrote {path}")
     if figures:
         say(f"Wrote figures to {Path(figures).absolute()}")
+
+
+@contextmanager
+def _reading() -> Iterator[Callable[[int, int], None]]:
+    """A bar, on a terminal, for the trials that have been read; what follows takes a second or two."""
+    with Progress(console=console(), transient=True, disable=not console().is_terminal) as progress:
+        task = progress.add_task("Reading trials", total=None)
+        yield lambda read, of: progress.update(task, completed=read, total=of)
 
 
 def watch(
@@ -104,8 +117,8 @@ def groups(
     from study import api
     from study.cli import tables
 
-    with console().status("Reading the study"):
-        found = api.groups(name, method=method, out=out, tracking_uri=tracking_uri)
+    with _reading() as told:
+        found = api.groups(name, method=method, out=out, tracking_uri=tracking_uri, report=told)
     for shown in tables.group_tables(found):
         console().print(shown)
     say(f"Wrote {out}: these groups, fixed, as a variant for a study file.")

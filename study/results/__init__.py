@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from study.results.epochs import Report
     from study.results.final_table import Candidate, FinalRow, FinalTable, candidates, final_id, main_csv
     from study.results.grouping_test import (
         ARMS,
@@ -34,6 +35,7 @@ __all__ = [
     "MethodOutlook",
     "MethodTime",
     "Outlook",
+    "Report",
     "RunningTrial",
     "StoredStudy",
     "StudySummary",
@@ -67,6 +69,7 @@ __getattr__ = lazy_names(
         "MethodOutlook": "outlook",
         "MethodTime": "times",
         "Outlook": "outlook",
+        "Report": "epochs",
         "RunningTrial": "outlook",
         "StoredStudy": "stored",
         "StudySummary": "summaries",

@@ -46,7 +46,7 @@ frames."""
 
 
 def study_data(study_file: StudyFile, *, space_hash: str, source: str | None = None) -> dict[str, Any]:
-    """What the parent run stores: tags, and the study file as text."""
+    """What the parent run stores: tags, the study file as text, its data set, and how its scores are read."""
     settings = study_file.model_dump(mode="json")
     settings["tracking_uri"] = without_password(study_file.tracking_uri) if study_file.tracking_uri else None
     tags = {
@@ -61,7 +61,14 @@ def study_data(study_file: StudyFile, *, space_hash: str, source: str | None = N
         **_made_by(f"study run {study_file.name}"),
     }
     text = without_password(source) if source else to_yaml(settings)
-    return {"name": study_file.name, "tags": tags, "source": text, "data": _data(study_file.benchmark)}
+    watched = list(study_file.watched)
+    return {
+        "name": study_file.name,
+        "tags": tags,
+        "source": text,
+        "data": _data(study_file.benchmark),
+        "watched": watched,
+    }
 
 
 def trial_data(trial: Trial, *, study_hash: str, space_hash: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What the study's own run says of it in MLflow: the best values of each method, and a description."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from study.spec.loading import parse_json
-from study.spec.study_file import StudyFile
+from go4align.training import Watched
 from study.tracking.events import JournalledRun
 from study.trials.records import Origin
 
@@ -28,10 +28,10 @@ def describe(run: JournalledRun) -> str:
     assert run.opened is not None
     tags = run.opened.data["tags"]
     name = tags["study"]
-    study = parse_json(StudyFile, tags["study_file"], "The journal's study file")
-    lines = [f"Study **{name}** of {len(study.methods)} methods on `{tags['benchmark']}`.", ""]
-    if summaries := _summaries(run, run.results):
-        watched = study.watched
+    methods = json.loads(tags["study_file"])["methods"]
+    lines = [f"Study **{name}** of {len(methods)} methods on `{tags['benchmark']}`.", ""]
+    if (summaries := _summaries(run, run.results)) and "watched" in run.opened.data:
+        watched = Watched(*run.opened.data["watched"])
         best = sorted(summaries, key=lambda one: min(one.scores))
         lines += [
             f"| method | best validation {watched.name} of the search | test Δm %, defaults | test Δm %, tuned |",

@@ -37,7 +37,7 @@ def test_a_study_file_takes_what_was_written(halves: StoredStudy, tmp_path: Path
     values = halves.study.model_dump(mode="json") | written | {"methods": ["found-groups"]}
     study = StudyFile.model_validate(values)
     section = study.method("found-groups")
-    section.check(4)
+    section.check(("a", "b", "c", "d"))
     assert section.options["clustering_options"] == {"labels": [0, 0, 1, 1]}
     assert section.options["beta"] == 1e-7
 

@@ -41,7 +41,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         _flush(path.parent)
 
 
-def write_whole(path: Path, content: bytes | str, *, durable: bool = False) -> None:
+def write_whole(path: Path, content: bytes | memoryview | str, *, durable: bool = False) -> None:
     """Write a file, text as UTF-8, whole or not at all; see `replacing`.
 
     Raises:

@@ -34,7 +34,7 @@ from study.trials.records import Trial, TrialResult
 
 if TYPE_CHECKING:
     from study.report import FoundGroups
-    from study.results import GroupingResult, MethodTime, Report  # scikit-learn and scipy take a second to import
+    from study.results import GroupingResult, MethodTime, Progress  # scikit-learn and scipy take a second to import
 
 
 def run(launch: Launch | Prepared | str, *, console: Console | None = None, **options: Any) -> BestFile:
@@ -171,7 +171,7 @@ def final(
     frozen = load_best_file(source) if is_file(source) else best(source, tracking_uri=store)
     if under is not None:
         target = to_run(Launch(source=under, tracking_uri=store, address=address))
-        return run_transfer(frozen, target, lr_factor=lr_factor, seeds=seeds, console=console)
+        return run_transfer(frozen, target, source=source, lr_factor=lr_factor, seeds=seeds, console=console)
     return run_final(FinalPlan(source=source, frozen=frozen, seeds=seeds), store, address=address, console=console)
 
 
@@ -251,7 +251,7 @@ def write_report(
     log: bool = False,
     mixed: bool = False,
     tracking_uri: str | None = None,
-    report: "Report | None" = None,
+    progress: "Progress | None" = None,
 ) -> Path:
     """Write what a study found as one page; reads the store only, also while the study runs.
 
@@ -263,7 +263,7 @@ def write_report(
         log: keep the file with the study's parent run, too, as the artifact `report.html` or `report.md`.
         mixed: accept several studies with different references or budgets.
         tracking_uri: as for `run`.
-        report: as for `open_study`.
+        progress: as for `open_study`.
 
     Returns:
         The file's path.
@@ -272,17 +272,17 @@ def write_report(
         UserError: no such study, a file cannot be written, or it shall be kept with a study that runs; several studies
             that are not comparable.
     """
-    from study import report as reports
+    from study import report
 
     names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
-    stored, *others = [open_study(one, tracking_uri, report=report) for one in names]
+    stored, *others = [open_study(one, tracking_uri, progress=progress) for one in names]
     if log and others:
         raise UserError("A report of several studies belongs to none of their runs. Leave out `--log`.")
     if log and stored.tags.get("status") == "running":
         raise UserError(f"A report is kept with a study that has ended; '{stored.name}' is running. Leave out `--log`.")
     path = Path(out) if out is not None else Path(f"{'report' if others else stored.name}.{form}")
-    built = reports.build_comparison([stored, *others], mixed=mixed) if others else reports.build_report(stored)
-    reports.write_report(built, path, form, None if figures is None else Path(figures))
+    built = report.build_comparison([stored, *others], mixed=mixed) if others else report.build_report(stored)
+    report.write_report(built, path, form, None if figures is None else Path(figures))
     if log:
         keep_text(stored.uri, stored.run_id, f"report.{form}", path.read_text(encoding="utf-8"))
     return path.absolute()
@@ -294,7 +294,7 @@ def groups(
     method: str | None = None,
     out: str | Path | None = None,
     tracking_uri: str | None = None,
-    report: "Report | None" = None,
+    progress: "Progress | None" = None,
 ) -> "FoundGroups":
     """Which tasks a method put into one group; reads the store only.
 
@@ -303,14 +303,14 @@ def groups(
         method: whose groups; default the study's first method that has any.
         out: a file for them, as a variant with `clustering: given` for a study file; default none.
         tracking_uri: as for `run`.
-        report: as for `open_study`.
+        progress: as for `open_study`.
 
     Raises:
         UserError: no such study, or none of its trials has groups.
     """
     from study.report import find_groups
 
-    found = find_groups(open_study(name, tracking_uri, report=report), method)
+    found = find_groups(open_study(name, tracking_uri, progress=progress), method)
     if out is not None:
         _write(Path(out), found.as_yaml)
     return found

@@ -35,6 +35,7 @@ class Landscape:
         self.levels = levels
         self.scores: dict[tuple[Point, int], NDArray[np.float64]] = {}
         frame = pd.read_parquet(path)
+        self.known = set(frame["cell"])
         for row in frame[frame["method"] == method].to_dict("records"):
             values = json.loads(row["hyperparameters"])
             if all(values[name] in levels[name] for name in levels):

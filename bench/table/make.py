@@ -8,8 +8,10 @@ table has is not trained again; stopped at any moment, it loses the trainings of
 """
 
 import argparse
+import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -42,7 +44,8 @@ class Table(Tracker):
         self.path = HERE / f"{preset}.parquet"
         self.study_run = f"table-{preset}"
         rows = pd.read_parquet(self.path).to_dict("records") if self.path.exists() else []
-        self.rows = {row["cell"]: row for row in rows}
+        wanted = {cell.key for cell in cells(preset)}
+        self.rows = {row["cell"]: row for row in rows if row["cell"] in wanted}
         self._trials: dict[str, Cell] = {}
         self._scores: dict[str, list[float]] = {}
         self._saved = time.monotonic()
@@ -50,7 +53,7 @@ class Table(Tracker):
 
     def trial(self, study: StudyFile, cell: Cell, reference: Reference) -> Trial:
         """The training of a cell."""
-        name = f"search-{cell.method}-{len(self._trials):04d}"
+        name = f"search-{cell.method}-{hashlib.sha256(cell.key.encode()).hexdigest()[:12]}"
         self._trials[name] = cell
         configuration = study.configuration(cell.method, dict(cell.hyperparameters))
         return Trial(name, "search", configuration, cell.seed, reference={"val": reference.val})
@@ -60,10 +63,12 @@ class Table(Tracker):
             self._scores.setdefault(trial_id, []).append(record.monitored)
 
     def finish(self, trial_id: str, result: TrialResult) -> None:
-        """A training that failed is a row without scores: it diverged, and would again."""
-        if (cell := self._trials.get(trial_id)) is None:
-            return
+        """One that diverged is a row without scores; one that failed otherwise, or broke off, is trained again."""
+        cell = self._trials.get(trial_id)
         scores = self._scores.pop(trial_id, [])
+        if cell is None or (result.status != "finished" and "diverged" not in result.reason):
+            return
+        scores = scores if result.status == "finished" else []
         self.rows[cell.key] = {
             "cell": cell.key,
             "method": cell.method,
@@ -95,6 +100,7 @@ def main() -> None:
     table = Table(asked.preset, asked.minutes)
     kept = HERE / f"{asked.preset}.reference.json"
     with open_session(study, table, console=Console()) as session:
+        shutil.rmtree(session.folder / "checkpoints", ignore_errors=True)  # epochs that no row would have
         if not kept.exists():
             kept.write_text(run_reference(session).model_dump_json(indent=1) + "\n")
         reference = Reference.model_validate_json(kept.read_text())

@@ -20,7 +20,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import optuna
-from cells import FACTORIALS, PAPERS_GRIDS
+import yaml
+from cells import FACTORIALS, PAPERS_GRIDS, cells
 from landscape import Landscape
 
 from study.search.gain import expected_gain
@@ -34,7 +35,7 @@ from study.tuning.replay import Replayed, Stops, asha, replay
 
 HERE = Path(__file__).parent
 SHARES = (0.1, 0.25, 0.5, 1.0)
-AFTER = (11, 15, 20)
+AFTER = (12, 16, 20)
 FURTHER = 10
 METHOD = "go4align"
 _MEMORY = "/dev/shm"
@@ -180,8 +181,12 @@ def main() -> None:
     parser.add_argument("--search", default="startup=10", help="of pruners and parallel, as KEY=VALUE,KEY=VALUE")
     asked = parser.parse_args()
     study, _, landscape = _loaded(asked.preset)
+    if missing := [cell for cell in cells(asked.preset) if cell.key not in landscape.known]:
+        sys.exit(f"The table lacks {len(missing)} trainings. First: python bench/table/make.py {asked.preset}")
     trials = asked.trials or grid_cost(asked.preset, study) // study.training.epochs
-    options = dict(part.split("=") for part in asked.search.split(",") if part)
+    if asked.what == "gains":
+        trials = max(AFTER) + FURTHER
+    options = yaml.safe_load("{" + asked.search.replace("=", ": ") + "}")
     if asked.what == "samplers":
         variants = SAMPLERS
     elif asked.what == "pruners":

@@ -76,15 +76,20 @@ def _opened(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as a picture: {error}. Fetch it again.") from None
 
 
-def bytes_of_pictures(benchmark: str, samples: Tensor) -> Tensor:
+def bytes_of_pictures(benchmark: str, samples: Tensor | NDArray[Any], smallest: int = 1) -> Tensor:
     """New samples of a benchmark of pictures, as they are.
 
     Raises:
-        UserError: they are not [B, H, W, 3] of bytes.
+        UserError: they are not [B, H, W, 3] of bytes, or smaller than `smallest` pixels.
     """
+    import torch
+
+    samples = torch.as_tensor(samples)
     if samples.ndim != 4 or samples.shape[3] != 3 or str(samples.dtype) != "torch.uint8":
         required = f"New pictures of {benchmark} must be [B, H, W, 3] of bytes (uint8)"
         raise UserError(f"{required}, found {list(samples.shape)} of {samples.dtype}.")
+    if min(samples.shape[1:3]) < smallest:
+        raise UserError(f"New pictures of {benchmark} must have {smallest} x {smallest} pixels or more.")
     return samples
 
 

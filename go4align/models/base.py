@@ -1,7 +1,8 @@
 """What the training loop needs to know of a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -32,7 +33,19 @@ class MultiTaskModel(nn.Module, ABC):
         return self.decode(self.encode(batch))
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients, and afterwards every part in the mode that it was in."""
+    modes = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
 def infer(model: MultiTaskModel, batch: Any) -> Any:
     """The outputs of a trained network for a batch, on the network's device and as in evaluation.
 
@@ -40,8 +53,5 @@ def infer(model: MultiTaskModel, batch: Any) -> Any:
         model: left in the mode, training or not, that it is in.
         batch: as `Benchmark.batches` gives them.
     """
-    training = model.training
-    model.eval()
-    outputs = model(batch.to(next(model.parameters()).device))
-    model.train(training)
-    return outputs
+    with evaluating(model):
+        return model(batch.to(next(model.parameters()).device))

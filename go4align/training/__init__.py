@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from go4align.training.records import EpochRecord, StepSummary
     from go4align.training.step import train_step
     from go4align.training.trainer import Trainer
-    from go4align.training.watching import Monitor, Watched, check_watched, monitor_of, watched_by
+    from go4align.training.watching import ANYWHERE, Monitor, Watched, check_watched, monitor_of, watched_by
 
 __all__ = [
+    "ANYWHERE",
     "CheckpointWarning",
     "Checkpoints",
     "EpochRecord",
@@ -34,6 +35,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "ANYWHERE": "watching",
         "CheckpointWarning": "checkpoints",
         "Checkpoints": "checkpoints",
         "EpochRecord": "records",

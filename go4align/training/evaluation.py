@@ -1,13 +1,10 @@
 """A network on a split of a benchmark's data."""
 
-import torch
-
 from go4align.benchmarks.base import Benchmark, Split
 from go4align.metrics import Evaluation
-from go4align.models.base import MultiTaskModel
+from go4align.models.base import MultiTaskModel, evaluating
 
 
-@torch.no_grad()
 def evaluate(benchmark: Benchmark, model: MultiTaskModel, split: Split, batch_size: int) -> Evaluation:
     """Mean losses and metrics of a network on a split, in float32 and on the network's device.
 
@@ -19,11 +16,9 @@ def evaluate(benchmark: Benchmark, model: MultiTaskModel, split: Split, batch_si
             depend on it.
     """
     device = next(model.parameters()).device
-    training = model.training
-    model.eval()
     accumulator = benchmark.accumulator()
-    for batch in benchmark.batches(split, batch_size):
-        batch = batch.to(device)
-        accumulator.update(model(batch), batch)
-    model.train(training)
+    with evaluating(model):
+        for batch in benchmark.batches(split, batch_size):
+            batch = batch.to(device)
+            accumulator.update(model(batch), batch)
     return accumulator.compute()

@@ -49,6 +49,10 @@ def monitor_of(
     return lambda evaluation: math.fsum(evaluation.losses) / len(evaluation.losses)
 
 
+ANYWHERE = (DELTA_M, LOSS)
+"""What can be watched on every benchmark."""
+
+
 class Watched(NamedTuple):
     """How people read watched values, which are lower where better whatever is watched.
 
@@ -67,16 +71,19 @@ class Watched(NamedTuple):
         return format(-value if self.higher_is_better else value, self.form)
 
 
-def watched_by(watched: str, benchmark: Benchmark, *, reference: bool = True) -> Watched:
-    """How the watched value is read; arguments as for `monitor_of`, `reference` whether there is one."""
+def watched_by(watched: str, benchmark: Benchmark | None, *, reference: bool = True) -> Watched:
+    """How the watched value is read; arguments as for `monitor_of`, `reference` whether there is one.
+
+    Delta m and the loss are read alike on every benchmark, which then need not be built.
+    """
     if watched == DELTA_M:
         return Watched("Δm %", form=".1f") if reference else Watched(LOSS)
-    metrics = benchmark.metrics().values()
+    metrics = benchmark.metrics().values() if benchmark else ()
     return Watched(watched, any(metric.higher_is_better for metric in metrics if metric.name == watched))
 
 
 def check_watched(watched: str, benchmark: Benchmark) -> None:
     """Refuse a name that is neither "delta_m", "loss" nor a metric of the benchmark."""
-    known = [DELTA_M, LOSS, *dict.fromkeys(metric.name for metric in benchmark.metrics().values())]
+    known = [*ANYWHERE, *dict.fromkeys(metric.name for metric in benchmark.metrics().values())]
     if watched not in known:
         raise unknown_name(f"metric for `selection` on the benchmark '{benchmark.name}'", watched, known)

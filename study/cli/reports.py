@@ -43,7 +43,7 @@ def report(
 
     with _reading() as told:
         path = api.write_report(
-            names, out, form=form, figures=figures, log=log, mixed=mixed, tracking_uri=tracking_uri, report=told
+            names, out, form=form, figures=figures, log=log, mixed=mixed, tracking_uri=tracking_uri, progress=told
         )
     say(f"Wrote {path}")
     if figures:
@@ -118,7 +118,7 @@ def groups(
     from study.cli import tables
 
     with _reading() as told:
-        found = api.groups(name, method=method, out=out, tracking_uri=tracking_uri, report=told)
+        found = api.groups(name, method=method, out=out, tracking_uri=tracking_uri, progress=told)
     for shown in tables.group_tables(found):
         console().print(shown)
     say(f"Wrote {out}: these groups, fixed, as a variant for a study file.")

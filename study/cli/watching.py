@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from rich.console import Console
 from rich.live import Live
 
-from go4align.errors import UserError
-from study.results import open_study, outlook_of
+from go4align.errors import one_line
+from study.results import Outlook, StoredStudy, open_study, outlook_of
 from study.stages import outlook_view
 
 _PLAIN_S = 60.0
@@ -34,10 +34,9 @@ def follow(name: str, uri: str | None, every_s: float, *, once: bool, console: C
     watched = stored.study.watched
     told = -_PLAIN_S
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not once else None
+    look, status = outlook_of(stored), stored.tags.get("status", "running")
     with live or nullcontext():
         while True:
-            look = outlook_of(stored)
-            status = stored.tags.get("status", "running")
             if live:
                 live.update(outlook_view.table(look, watched), refresh=True)
             elif once and console.is_terminal:
@@ -47,8 +46,18 @@ def follow(name: str, uri: str | None, every_s: float, *, once: bool, console: C
                 console.print(outlook_view.line(look, watched), markup=False, soft_wrap=True)
             if once or status != "running":
                 return status
-            time.sleep(every_s)
-            try:
-                stored.refresh()
-            except UserError as error:  # it may come back
-                console.print(str(error), markup=False, soft_wrap=True)
+            look, status = _next_look(stored, every_s, console)
+
+
+def _next_look(stored: StoredStudy, every_s: float, console: Console) -> tuple[Outlook, str]:
+    """How far it is a while later; a store that does not answer is told of once, and waited for."""
+    told = False
+    while True:
+        time.sleep(every_s)
+        try:
+            stored.refresh()
+            return outlook_of(stored), stored.tags.get("status", "running")
+        except Exception as error:  # MLflow, databases and the network each have their own
+            if not told:
+                console.print(f"The store does not answer: {one_line(str(error))[:200]}", markup=False, soft_wrap=True)
+            told = True

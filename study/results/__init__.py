@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from study.results.epochs import Report
+    from study.results.epochs import Progress
     from study.results.final_table import Candidate, FinalRow, FinalTable, candidates, final_id, main_csv
     from study.results.grouping_test import (
         ARMS,
@@ -35,7 +35,7 @@ __all__ = [
     "MethodOutlook",
     "MethodTime",
     "Outlook",
-    "Report",
+    "Progress",
     "RunningTrial",
     "StoredStudy",
     "StudySummary",
@@ -69,7 +69,7 @@ __getattr__ = lazy_names(
         "MethodOutlook": "outlook",
         "MethodTime": "times",
         "Outlook": "outlook",
-        "Report": "epochs",
+        "Progress": "epochs",
         "RunningTrial": "outlook",
         "StoredStudy": "stored",
         "StudySummary": "summaries",

@@ -17,14 +17,14 @@ EPOCHS = {"trial": "str", "epoch": "int64", "task": "str", "quantity": "str", "v
 CO_ASSIGNMENT = {"trial": "str", "epoch": "int64", "task": "str", "other": "str", "share": "float64"}
 """The columns and what they hold; `study.results.StoredStudy` says what they mean."""
 
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 _AT_ONCE = 8
 _ENDED = ("finished", "stopped", "failed")
 """Trials that keep their epochs in a file; others may still go on."""
 
 
-def epoch_frames(uri: str, outcomes: Iterable[Outcome], report: Report) -> tuple[pd.DataFrame, pd.DataFrame]:
+def epoch_frames(uri: str, outcomes: Iterable[Outcome], progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames `epochs` and `co_assignment` of the trials that have ended.
 
     A file that is missing or half-written leaves its trial's rows out, and one warning names all such trials.
@@ -32,7 +32,7 @@ def epoch_frames(uri: str, outcomes: Iterable[Outcome], report: Report) -> tuple
     Args:
         uri: the store.
         outcomes: of its trials.
-        report: told after each trial how many have been read, and how many there are.
+        progress: told after each trial how many have been read, and how many there are.
     """
     ended = [one for one in outcomes if one.status in _ENDED]
     epochs: list[pd.DataFrame] = []
@@ -41,7 +41,7 @@ def epoch_frames(uri: str, outcomes: Iterable[Outcome], report: Report) -> tuple
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         read = pool.map(lambda one: _read(one, uri), ended)
         for number, (one, found) in enumerate(zip(ended, read, strict=True), 1):
-            report(number, len(ended))
+            progress(number, len(ended))
             if isinstance(found, str):
                 lacking.append(f"{one.trial} ({found})")
             else:

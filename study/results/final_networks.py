@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
@@ -19,45 +20,47 @@ if TYPE_CHECKING:
 
 
 def load_network(
-    client: MlflowClient, uri: str, stored: StoredRun, method: str, seed: int | None = None
+    client: MlflowClient, uri: str, stored: StoredRun, method: str | None = None, seed: int | None = None
 ) -> MultiTaskModel:
     """The network of a method's tuned final run, in eval mode, on the CPU.
+
+    Where several configurations of the method were run, as after a search that went on, the last one counts.
 
     Args:
         client, uri: of the store.
         stored: the study.
-        method: whose.
-        seed: of which final seed; None for the first of which there is a network.
+        method: whose; None for that of the last final run.
+        seed: of which final seed; None for the first.
 
     Raises:
         UserError: no such network, or it cannot be read.
     """
     kept = stored_networks(client, stored.parent.info.experiment_id)
     finals = [run for run in stored.trials if run.data.tags["stage"] == "final" and run.info.run_id in kept]
-    own = [run for run in finals if run.data.tags["method"] == method]
-    chosen = next((run for run in own if seed in (None, _seed(run))), None)
-    if chosen is None:
-        raise _absent(stored.parent.data.tags["study"], finals, own, method, seed)
+    own = [run for run in finals if method in (None, run.data.tags["method"])]
+    if not own:
+        raise _absent(stored.parent.data.tags["study"], finals, method)
+    last = [run for run in own if run.data.tags["configuration"] == own[-1].data.tags["configuration"]]
+    seeds = {int(run.data.tags["seed"]): run for run in last}
+    if seed is not None and seed not in seeds:
+        named, there = own[-1].data.tags["method"], ", ".join(map(str, sorted(seeds)))
+        raise UserError(f"'{named}' has networks of the seeds {there}, found none of {seed}. Name one of these.")
+    chosen = seeds[min(seeds) if seed is None else seed]
     try:
-        found = read_network(uri, kept[chosen.info.run_id])
-    except Exception as error:  # MLflow, its stores of artifacts and torch each have their own
+        return _built(read_network(uri, kept[chosen.info.run_id]))
+    except Exception as error:  # MLflow, its stores of artifacts, torch and other people's networks each have their own
         name = chosen.data.tags["trial"]
         raise UserError(f"The network of {name} cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def _built(found: Mapping[str, Any]) -> MultiTaskModel:
     configuration = parse_json(Configuration, found["configuration"], "The network's configuration")
-    benchmark = build_benchmark(configuration.benchmark.name, **configuration.benchmark.options)
-    model = benchmark.build_model()
+    model = build_benchmark(configuration.benchmark.name, **configuration.benchmark.options).build_model()
     model.load_state_dict(found["network"])
     return model.eval()
 
 
-def _seed(run: Run) -> int:
-    return int(run.data.tags["seed"])
-
-
-def _absent(study: str, finals: list[Run], own: list[Run], method: str, seed: int | None) -> UserError:
-    if own:
-        seeds = ", ".join(str(_seed(run)) for run in own)
-        return UserError(f"'{method}' of the study '{study}' has networks of the seeds {seeds}, found none of {seed}.")
+def _absent(study: str, finals: list[Run], method: str | None) -> UserError:
     if finals:
         return unknown_name("method with a network", method, {run.data.tags["method"] for run in finals})
     return UserError(

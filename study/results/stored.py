@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
-from study.results.epochs import Report, epoch_frames
+from study.results.epochs import Progress, epoch_frames
 from study.results.final_networks import load_network
 from study.results.final_table import FinalTable, candidates, final_table
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 _Kept = TypeVar("_Kept", StudyFile, Configuration)
 
 
-def open_study(name: str, tracking_uri: str | None = None, *, report: Report | None = None) -> StoredStudy:
+def open_study(name: str, tracking_uri: str | None = None, *, progress: Progress | None = None) -> StoredStudy:
     """A study of a tracking store, to be read: the way in for notebooks and scripts.
 
     Args:
         name: the study.
         tracking_uri: the MLflow store; default `$MLFLOW_TRACKING_URI`, else a SQLite file in `$GO4ALIGN_HOME`.
-        report: told while trials' files are read, which takes seconds where there are hundreds, how many have been and
-            how many there are.
+        progress: told while trials' files are read, which takes seconds where there are hundreds: how many have been,
+            and how many there are.
 
     Raises:
         UserError: no such study (the nearest is named), or the store cannot be read.
     """
-    return StoredStudy(name, tracking_uri, report=report)
+    return StoredStudy(name, tracking_uri, progress=progress)
 
 
 def exists(name: str, uri: str | None = None) -> bool:
@@ -93,15 +93,15 @@ class StoredStudy:
 
     Args:
         name: the study.
-        tracking_uri, report: see `open_study`.
+        tracking_uri, progress: see `open_study`.
 
     Raises:
         UserError: no such study (the nearest is named), or the store cannot be read.
     """
 
-    def __init__(self, name: str, tracking_uri: str | None = None, *, report: Report | None = None) -> None:
+    def __init__(self, name: str, tracking_uri: str | None = None, *, progress: Progress | None = None) -> None:
         self.name = name
-        self._report = report or _nobody
+        self._progress = progress or _nobody
         self._uri = resolve_uri(tracking_uri)
         self._client = connect(self._uri)
         self._run = read_study(self._client, name, self._uri)
@@ -208,12 +208,14 @@ class StoredStudy:
 
         Args:
             method: whose; default that of the best configuration.
-            seed: of which final seed; default the first of which there is a network.
+            seed: of which final seed; default the first. Where several configurations of the method were run, as after
+                a search that went on, the last one counts.
 
         Raises:
             UserError: no such network, or this machine cannot read it.
         """
-        method = method or self.best().configurations[0].method.key
+        if method is None and self._run.ranked:
+            method = self.best().configurations[0].method.key
         return load_network(self._client, self.uri, self._run, method, seed)
 
     def configuration(self, trial: str) -> Configuration:
@@ -292,7 +294,7 @@ class StoredStudy:
 
     @cached_property
     def _epochs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return epoch_frames(self._uri, self._outcomes, self._report)
+        return epoch_frames(self._uri, self._outcomes, self._progress)
 
     def _refuse_to_train(self, trials: Sequence[Trial]) -> NoReturn:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
+from go4align.errors import UserError
 from study.search.distributions import Distributions
 from study.spec.study_file import Search
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_LARGEST_GRID = 100_000
 
 
 def sampler_of(search: Search, trials: int, seed: int) -> BaseSampler:
@@ -43,11 +48,17 @@ def spread(distributions: Distributions, seed: int, number: int) -> dict[str, An
 
 
 def grid(distributions: Distributions, levels: int, seed: int) -> list[dict[str, Any]]:
-    """Every combination of all choices and of `levels` values of each range, in a random order."""
+    """Every combination of all choices and of `levels` values of each range, in a random order.
+
+    Raises:
+        UserError: there are more than anybody would train.
+    """
     import numpy as np
 
     names = list(distributions)
     axes = [_levels(one, levels) for one in distributions.values()]
+    if (size := math.prod(map(len, axes))) > _LARGEST_GRID:
+        raise UserError(f"A grid may have {_LARGEST_GRID:,} combinations, found {size:,}. Lower `search.levels`.")
     every = [dict(zip(names, values, strict=True)) for values in product(*axes)]
     order: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(every))
     return [every[place] for place in order]

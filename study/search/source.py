@@ -77,7 +77,7 @@ class OptunaSearch:
 
     The sampler is seeded anew for every proposal from (study seed, method, number), so a proposal depends on the
     trials that have ended or run by then, not on how many proposals this process has made. With one trial at a time a
-    search is reproducible; with several, which have ended by then depends on timing. The constant liar keeps trials
+    search is reproducible; with several, which have ended by then depends on timing. TPE's constant liar keeps trials
     that run at the same time apart. The first trial of every method is its defaults.
 
     A search goes on with what is in `storage`: trials that were running are proposed first, under their ids.
@@ -107,6 +107,7 @@ class OptunaSearch:
         self._spent = spent
         self._searches: dict[str, optuna.Study] = {}
         self._asked: dict[str, int] = {}
+        self._grids: dict[str, list[dict[str, Any]]] = {}
         self._interrupted = deque[tuple[str, int]]()
         self.done = 0
         opened = open_storage(storage)
@@ -121,6 +122,9 @@ class OptunaSearch:
             )
             own = own_trials(search)
             self._searches[method] = search
+            if study.search.sampler == "grid":
+                seed = _seed(study.seeds.search, method, 0)
+                self._grids[method] = grid(distributions(space, section), study.search.levels, seed)
             self._asked[method] = len(own)
             self.done += sum(trial.state.is_finished() for trial in own)
             self._interrupted += [(method, n) for n, trial in enumerate(own) if trial.state == TrialState.RUNNING]
@@ -161,12 +165,11 @@ class OptunaSearch:
     def _planned(self, method: str, number: int, searched: Distributions) -> dict[str, Any] | None:
         """The values of a trial that are chosen without looking at earlier ones; None where the sampler chooses."""
         options = self._study.search
-        seed = _seed(self._study.seeds.search, method, 0)
         if options.sampler == "grid":
-            every = grid(searched, options.levels, seed)
+            every = self._grids[method]
             return every[number - 1] if 1 <= number <= len(every) else None
         if options.start == "sobol" and 1 <= number < startup_of(options, self._study.budget.trials):
-            return spread(searched, seed, number - 1)
+            return spread(searched, _seed(self._study.seeds.search, method, 0), number - 1)
         return None
 
     def report(self, trial: Trial, epoch: int, score: float) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark, check_options
 from go4align.errors import UserError, unknown_name
-from go4align.training import TrainingOptions, Watched, check_watched, watched_by
+from go4align.training import ANYWHERE, TrainingOptions, Watched, check_watched, watched_by
 from go4align.weighting.registry import build_weighting, hyperparameters
 from study.spec.sections import Kept, Name, Section, digest
 
@@ -92,9 +92,10 @@ class BenchmarkSection(Named):
     def watched(self, metric: str, *, reference: bool = True) -> Watched:
         """How scores of `metric` are read; as they are stored, where this machine lacks the benchmark."""
         try:
-            return watched_by(metric, build_benchmark(self.name, **self.options), reference=reference)
+            benchmark = None if metric in ANYWHERE else build_benchmark(self.name, **self.options)
         except UserError:
             return Watched(metric)
+        return watched_by(metric, benchmark, reference=reference)
 
     def with_data(self, benchmark: Benchmark) -> BenchmarkSection:
         """The section with the identity of the data at hand.

@@ -28,7 +28,7 @@ class Target(Section):
 
     Attributes:
         min_gain: in units of the score, points of Delta m by default; see `study.search.gain.expected_gain`.
-        over_trials: by so many further trials.
+        over_trials: by so many further complete trials; those that the scheduler stopped early tell too little.
     """
 
     min_gain: float = Field(gt=0)
@@ -73,6 +73,19 @@ class Search(Section):
     start: Literal["random", "sobol"] = "random"
     group: bool = False
     levels: int = Field(default=3, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> Search:
+        grid = self.sampler == "grid"
+        idle = {
+            "group": self.group and self.sampler != "tpe",
+            "levels": self.levels != 3 and not grid,
+            "startup": self.startup is not None and grid,
+            "start": self.start != "random" and grid,
+        }
+        for key in (key for key, found in idle.items() if found):
+            raise UserError(f"`search.{key}` has no effect with the sampler '{self.sampler}'. Remove it.")
+        return self
 
 
 class Scheduler(Section):

@@ -68,11 +68,19 @@ def final_name(trials: Sequence[Trial]) -> str:
     return digest({"trials": [trial.id for trial in trials]})[:8]
 
 
-def run_final(asked: FinalPlan, store: str, *, address: str | None, console: Console | None) -> FinalTable:
+def run_final(
+    asked: FinalPlan, store: str, *, address: str | None, console: Console | None, goes_on: str | None = None
+) -> FinalTable:
     """The table of final runs; those that the store does not hold yet are trained first.
 
     With nothing left to train this only reads, wherever the study was run and whoever is running it now. One exception:
     where this machine has begun these very runs and was stopped before it kept their table, it is kept now.
+
+    Args:
+        asked: which final runs.
+        store: the tracking store.
+        address, console: as of `open_session`.
+        goes_on: the command that goes on with them, see there.
 
     Raises:
         UserError: the study is not in the store, or the configurations are of another benchmark.
@@ -83,7 +91,7 @@ def run_final(asked: FinalPlan, store: str, *, address: str | None, console: Con
             raise UserError(
                 f"{asked.source} has another `benchmark` than the study '{stored.name}'. Write it with `study best`."
             )
-    runs = _Finals(asked, stored, store, address, console)
+    runs = _Finals(asked, stored, store, address, console, goes_on)
     if not runs.complete:
         return runs.train()
     if (plan := runs.plan) and plan.final == asked:
@@ -95,13 +103,21 @@ class _Finals:
     """The final runs that were asked for: which they are, which are missing, and their table."""
 
     def __init__(
-        self, asked: FinalPlan, stored: StoredStudy, store: str, address: str | None, console: Console | None
+        self,
+        asked: FinalPlan,
+        stored: StoredStudy,
+        store: str,
+        address: str | None,
+        console: Console | None,
+        goes_on: str | None = None,
     ) -> None:
         self._asked = asked
         self._stored = stored
         self._say = notices(console)
         self._tracker = JournalTracker(stored.study, store, study_run=stored.study_run, notify=self._say)
-        self._session = partial(open_session, stored.study, self._tracker, address=address, console=console)
+        self._session = partial(
+            open_session, stored.study, self._tracker, address=address, console=console, goes_on=goes_on
+        )
         self._seeds = final_seeds(stored.study.seeds, asked.seeds)
         self._candidates = candidates(stored.study, asked.frozen, stored.defaults())
         self._reference = self._known_reference()

@@ -100,7 +100,9 @@ def _tell_gains(session: Session, proposals: OptunaSearch) -> None:
     gains = {method: proposals.expected_gain(method, _FURTHER) for method in session.study.methods}
     known = [f"{method} {gain:.2g}" for method, gain in gains.items() if gain is not None]
     if known:
-        notices(session.console)(f"By {_FURTHER} more trials the best score is expected to fall by: {', '.join(known)}")
+        notices(session.console)(
+            f"By {_FURTHER} more complete trials the best score is expected to fall by: {', '.join(known)}"
+        )
 
 
 def _search(session: Session, plan: Plan, lent: LentTrials) -> Plan:

@@ -6,10 +6,12 @@ from typing import Any
 from rich.console import Console
 
 from go4align.errors import UserError
+from go4align.training import TrainingOptions
 from study.results import FinalTable, exists, open_study
 from study.spec import BestConfiguration, BestFile, Reference, StudyFile, digest
+from study.spec.configuration import BenchmarkSection
 from study.stages.final import run_final
-from study.stages.plan import FinalPlan, begin_plan
+from study.stages.plan import FinalPlan, begin_plan, newest_plan
 from study.stages.prepared import Prepared
 from study.stages.progress import notices
 from study.stages.reference import run_reference
@@ -23,6 +25,7 @@ def run_transfer(
     best: BestFile,
     target: Prepared,
     *,
+    source: str,
     lr_factor: float = 1.0,
     seeds: int | None = None,
     console: Console | None = None,
@@ -30,37 +33,33 @@ def run_transfer(
     """Train a study's best configurations in another study's benchmark and protocol, over its final seeds.
 
     A method's hyperparameters carry over as they are, the learning rate times a factor; benchmark, training options,
-    seeds and reference are the other study's. It is made in the store if it is not there, without a search.
+    seeds and reference are the other study's. It is made in the store if it is not there, without a search. The same
+    call goes on with what a kill has left.
 
     Args:
         best: what was tuned.
         target: the other study, made ready.
+        source: what `best` was read from, for messages.
         lr_factor: of the learning rates.
         seeds: how many; default the other study's.
         console: where what differs and the progress are shown.
 
     Raises:
-        UserError: both are the same study, or the store has one of that name that is another.
+        UserError: both are the same study, the store has one of that name that is another, or a method does not fit the
+            other study's tasks.
     """
-    say = notices(console)
     study = _with_methods(target.loaded.study, best)
     if study.name == best.study:
         raise UserError(f"`--with` needs another study than '{best.study}', found the same. Give its file a `name`.")
+    for tuned in best.configurations:
+        tuned.method.check(target.loaded.benchmark.task_names)
     for line in differences(best, study, lr_factor):
-        say(line)
-    if not exists(study.name, target.store):
-        reference = _begin(study, target, console)
-    else:
-        stored = open_study(study.name, target.store)
-        if stored.study.benchmark != study.benchmark or stored.study.training != study.training:
-            raise UserError(
-                f"The store has another study '{study.name}', of other data or training. Give the file of `--with` "
-                "another `name`."
-            )
-        reference = stored.reference()
+        notices(console)(line)
+    goes_on = f"study final {source} --with {target.launch.source}" + (f" --lr-factor {lr_factor:g}" * (lr_factor != 1))
+    reference = _reference(study, target, goes_on, console)
     frozen = carried_over(best, study, reference, lr_factor)
     asked = FinalPlan(source=study.name, frozen=frozen, seeds=seeds)
-    return run_final(asked, target.store, address=target.launch.address, console=console)
+    return run_final(asked, target.store, address=target.launch.address, console=console, goes_on=goes_on)
 
 
 def carried_over(best: BestFile, study: StudyFile, reference: Reference, lr_factor: float = 1.0) -> BestFile:
@@ -76,24 +75,33 @@ def carried_over(best: BestFile, study: StudyFile, reference: Reference, lr_fact
         )
         for tuned in best.configurations
     ]
-    tuned_with = f"{best.study}: {_otherwise(_settings(best.configurations[0]), _settings(study))}"
+    tuned_with = f"{best.study}: {_otherwise(*_of_both(best, study))}"
     return BestFile(study=study.name, reference=reference, configurations=configurations, tuned_with=tuned_with)
 
 
 def differences(best: BestFile, study: StudyFile, lr_factor: float = 1.0) -> list[str]:
     """What carries over, and what does not, a line each."""
-    small, large = _settings(best.configurations[0]), _settings(study)
+    small, large = _of_both(best, study)
     keys = [key for key in large if small.get(key) != large[key]]
     lr = "as they are" if lr_factor == 1.0 else f"times {lr_factor:g}"
     lines = [f"Tuned on '{best.study}', trained as '{study.name}': hyperparameters as they are, learning rates {lr}."]
     return lines + [f"  {key}: {small.get(key)} -> {large[key]}" for key in keys]
 
 
-def _settings(section: BestConfiguration | StudyFile) -> dict[str, Any]:
+def _settings(benchmark: BenchmarkSection, training: TrainingOptions) -> dict[str, Any]:
     """Benchmark and training, flat; without the learning rate, which is a method's own."""
-    training = {f"training.{key}": value for key, value in vars(section.training).items() if key != "lr"}
-    benchmark = {f"benchmark.{key}": value for key, value in section.benchmark.settings.items()}
-    return {"benchmark": section.benchmark.name, **benchmark, **training}
+    options = {f"benchmark.{key}": value for key, value in benchmark.settings.items()}
+    return {
+        "benchmark": benchmark.name,
+        **options,
+        **{f"training.{key}": value for key, value in vars(training).items() if key != "lr"},
+    }
+
+
+def _of_both(best: BestFile, study: StudyFile) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was tuned with, and what final runs are trained with."""
+    tuned = best.configurations[0]
+    return _settings(tuned.benchmark, tuned.training), _settings(study.final_benchmark, study.final_training)
 
 
 def _otherwise(small: dict[str, Any], large: dict[str, Any]) -> str:
@@ -109,13 +117,36 @@ def _with_methods(study: StudyFile, best: BestFile) -> StudyFile:
     return study.model_copy(update={"methods": [section.key for section in sections], "variants": variants})
 
 
-def _begin(study: StudyFile, target: Prepared, console: Console | None) -> Reference:
-    """Make the study in the store, with its reference."""
+def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Console | None) -> Reference:
+    """What the other study's scores are relative to; made with the study, where it is not there or not whole."""
     connect(target.store, create=True)
+    study_run = None
+    if newest_plan(study.name, target.store) or exists(study.name, target.store):
+        stored = open_study(study.name, target.store)
+        if _decisive(stored.study) != _decisive(study):
+            raise UserError(
+                f"The store has another study '{study.name}', of other data, training, reference or seeds. Give the "
+                "file of `--with` another `name`."
+            )
+        try:
+            return stored.reference()
+        except UserError:  # it was stopped before its single-task runs were done
+            study_run = stored.study_run
     _, space, benchmark, _ = target.loaded
-    tracker = JournalTracker(study, target.store, space_hash=digest(space), notify=notices(console))
-    with open_session(study, tracker, benchmark=benchmark, address=target.launch.address, console=console) as session:
-        begin_plan(tracker.study_run, target.store, study, space, target.launch, code_in_use(benchmark)).saved_with(
-            searched=True
-        )
+    tracker = JournalTracker(
+        study, target.store, space_hash=digest(space), study_run=study_run, notify=notices(console)
+    )
+    address = target.launch.address
+    with open_session(
+        study, tracker, benchmark=benchmark, address=address, console=console, goes_on=goes_on
+    ) as session:
+        if study_run is None:
+            code = code_in_use(benchmark)
+            begin_plan(tracker.study_run, target.store, study, space, target.launch, code).saved_with(searched=True)
         return run_reference(session)
+
+
+def _decisive(study: StudyFile) -> dict[str, Any]:
+    """What decides final runs, beside the methods."""
+    values = study.written_out
+    return {key: values.get(key) for key in ("benchmark", "training", "final", "reference", "seeds")}

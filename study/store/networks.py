@@ -32,7 +32,12 @@ def stored_networks(client: MlflowClient, experiment: str) -> dict[str, LoggedMo
 def every_network(client: MlflowClient, experiment: str, run_id: str | None = None) -> list[LoggedModel]:
     """The networks of an experiment's runs, or of one run; also those of which only a part has come."""
     wanted = None if run_id is None else f"source_run_id = '{run_id}'"
-    return [model for model in pages(client.search_logged_models, [experiment], wanted) if model.model_type == _KIND]
+    return list(filter(is_network, pages(client.search_logged_models, [experiment], wanted)))
+
+
+def is_network(model: LoggedModel) -> bool:
+    """Whether a logged model is one of ours; an experiment may hold what others log."""
+    return bool(model.model_type == _KIND)
 
 
 def store_network(
@@ -69,8 +74,10 @@ def store_network(
         model_type=_KIND,
     )
     client.log_model_artifact(model.model_id, str(file))
-    client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    known = client.get_run(run_id).outputs
+    if not known or model.model_id not in {output.model_id for output in known.model_outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    client.finalize_logged_model(model.model_id, "READY")  # last: what is not ready is begun again
 
 
 def read_network(uri: str, model: LoggedModel) -> dict[str, Any]:

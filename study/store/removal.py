@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.store.client import connect, pages
-from study.store.networks import every_network
+from study.store.networks import is_network
 from study.store.queries import OLDEST_FIRST, is_parent
 from study.store.references import only_source
 from study.store.uri import artifact_path
@@ -80,9 +80,10 @@ class StoredRemains:
         backend = _backend(self.uri)
         client = connect(self.uri)
         for model in self.networks:
-            shutil.rmtree(self._network_folder(model), ignore_errors=True)
-            with suppress(OSError):  # others are beside it
-                self._network_folder(model).parent.rmdir()
+            if folder := self._network_folder(model):
+                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):  # others are beside it
+                    folder.parent.rmdir()
             backend._hard_delete_logged_model(model.model_id)
         for run in self.runs:
             folder = self._folder(run)
@@ -117,8 +118,10 @@ class StoredRemains:
         folder = self._local(run.info.artifact_uri).parent
         return folder if folder.name == run.info.run_id else None
 
-    def _network_folder(self, model: LoggedModel) -> Path:
-        return self._local(model.artifact_location).parent
+    def _network_folder(self, model: LoggedModel) -> Path | None:
+        """As `_folder`, of a logged model."""
+        folder = self._local(model.artifact_location).parent
+        return folder if folder.name == model.model_id else None
 
     def _local(self, artifacts: str) -> Path:
         """A path that does not exist stands for what is kept elsewhere."""
@@ -136,30 +139,32 @@ def find_remains(study: str, uri: str) -> StoredRemains:
     runs: list[Run] = []
     others: list[Run] = []
     left_empty: list[Experiment] = []
+    models: list[LoggedModel] = []
     for experiment in _experiments(client, study, deleted=forgets):
         every = list(_runs(client, experiment))
         own = _own(study, every, made_for_it=_is_made_for(study, experiment))
         others += [run for run in every if run not in own]
-        if len(own) == len(every) and _is_made_for(study, experiment):
+        logged = list(pages(client.search_logged_models, [experiment.experiment_id]))
+        models += logged
+        if len(own) == len(every) and all(map(is_network, logged)) and _is_made_for(study, experiment):
             left_empty.append(experiment)
             runs += own
         else:
             runs += [run for run in own if forgets or run.info.lifecycle_stage == "active"]
     kept = only_source(client, study, runs)
     going = {run.info.run_id for run in runs if run.info.run_id not in kept}
-    within = {run.info.experiment_id for run in runs}
-    models = [model for experiment in within for model in every_network(client, experiment)]
+    networks = [model for model in models if is_network(model) and model.source_run_id in going]
     spoken_for = {run.info.experiment_id for run in runs if run.info.run_id in kept}
     return StoredRemains(
         uri=uri,
         study=study,
         permanent=forgets,
         runs=tuple(run for run in sorted(runs, key=is_parent) if run.info.run_id in going),
-        networks=tuple(model for model in models if model.source_run_id in going),
+        networks=tuple(networks),
         experiments=tuple(found for found in left_empty if found.experiment_id not in spoken_for),
         kept=kept,
         others=frozenset(
-            [run.info.run_id for run in others] + [one.model_id for one in models if one.source_run_id not in going]
+            [run.info.run_id for run in others] + [model.model_id for model in models if model not in networks]
         ),
     )
 

@@ -16,7 +16,7 @@ from study.store.networks import every_network, store_network
 from study.tracking.events import Event
 from study.tracking.journal import Journal
 from study.tracking.mlflow_runs import RunFinder
-from study.tracking.summary import describe
+from study.tracking.summary import STUDY, describe
 from study.trials.networks import network_file
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _RUN_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "interrupted": "KILLED", "failed": "FAILED"}
 """Only complete runs are FINISHED, so that `attributes.status = 'FINISHED'` finds them and nothing else."""
+
+_NOTE = "mlflow.note.content"
 
 _METRICS_PER_CALL = 1000  # MLflow's limit
 
@@ -129,8 +131,6 @@ class MlflowWriter:
         described = {"tags": tags, "params": start["params"]}
         store_network(self._runs.client, experiment, run, start["name"], file, described)
         file.unlink(missing_ok=True)
-        with suppress(OSError):  # others wait in it
-            file.parent.rmdir()
 
     def _finish(self, event: Event) -> None:
         run = self._runs.child(event.study_run, event.trial)
@@ -170,17 +170,21 @@ class MlflowWriter:
         self._end(run, event)
 
     def _note(self, study_run: str) -> dict[str, str]:
-        """The description of the study's run; of one that began on another machine, whose journal knows more, none."""
+        """The description of the study's run, but for one that somebody has edited, or of a run that began on another
+        machine, whose journal knows more."""
         run = self._journal.runs[study_run]
         begun_here = run.opened is not None and not run.opened.data.get("resumed")
-        return {"mlflow.note.content": describe(run)} if begun_here else {}
+        known = self._runs.client.get_run(self._runs.parent(study_run)).data.tags.get(_NOTE, "")
+        ours = not known or known.startswith(STUDY)
+        return {_NOTE: describe(run)} if begun_here and ours else {}
 
     def _links(self, run: str, event: Event) -> dict[str, str]:
         """What a metric of a kept network hangs on: the network and the data set."""
-        models = every_network(self._runs.client, self._runs.experiment(event.study_run), run)
+        kept = every_network(self._runs.client, self._runs.experiment(event.study_run), run)
+        if not kept:
+            return {}
         data = self._journal.runs[event.study_run].starts[event.trial].data["data"]
-        found = [{"model_id": str(model.model_id)} for model in models[:1]]
-        return {"dataset_name": data["name"], "dataset_digest": data["digest"], **found[0]} if found else {}
+        return {"model_id": kept[0].model_id, "dataset_name": data["name"], "dataset_digest": data["digest"]}
 
     def _data(self, run: str, event: Event) -> None:
         """The data set is an input of the run; journals of earlier versions do not name it."""

@@ -39,15 +39,15 @@ def write_network(trainer: Trainer, trial: Trial, file: Path) -> float | None:
     import torch  # who only asks where the files are needs none
 
     weights = trainer.selected.network(trainer.model)
-    buffer = io.BytesIO()
-    torch.save({"configuration": trial.configuration.model_dump_json(), "network": weights}, buffer)
-    mib = buffer.tell() / 2**20
+    mib = sum(part.nbytes for part in weights.values() if isinstance(part, torch.Tensor)) / 2**20
     if mib > MOST_MIB:
         _warn(f"its network has {mib:.0f} MiB, and up to {MOST_MIB:.0f} are kept.")
         return None
+    buffer = io.BytesIO()  # onto a full disk, torch itself fails with errors of its own
+    torch.save({"configuration": trial.configuration.model_dump_json(), "network": weights}, buffer)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, buffer.getvalue())
+        write_whole(file, buffer.getbuffer())
     except OSError as error:
         _warn(f"its network cannot be kept: {os.strerror(error.errno) if error.errno else error}.")
         return None

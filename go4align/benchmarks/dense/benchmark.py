@@ -32,6 +32,9 @@ from go4align.metrics.segmentation import cross_entropy
 from go4align.models.base import MultiTaskModel, infer
 from go4align.models.segnet import Output
 
+_SMALLEST = 32
+"""Pixels that are halved five times."""
+
 
 class DenseBenchmark(Benchmark):
     """Segmentation, depth and perhaps surface normals of every pixel.
@@ -177,7 +180,7 @@ class DenseBenchmark(Benchmark):
 
         Any height and width that the network halves five times will do; it was trained on one.
         """
-        pictures = bytes_of_pictures(self.name, samples)
+        pictures = bytes_of_pictures(self.name, samples, _SMALLEST)
         size = pictures.shape[:3]
         nothing = StoredBatch(pictures, torch.empty(size, dtype=torch.int8), torch.empty(size), None, complete=False)
         outputs: Sequence[Tensor] = infer(model, nothing)

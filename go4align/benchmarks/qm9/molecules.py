@@ -16,6 +16,10 @@ _PARTS = {"z": 0, "pos": 0, "edge_index": 1, "edge_attr": 0}
 """What is read of a molecule, and along which dimension molecules are joined."""
 
 
+_LARGEST = 255
+"""Atoms, and bonds, of a molecule; those of QM9 have up to 29."""
+
+
 def cache_of(samples: Sequence[Any]) -> Cache:
     """Molecules in torch_geometric's form as the arrays that batches are made of; their targets are NaN.
 
@@ -29,6 +33,8 @@ def cache_of(samples: Sequence[Any]) -> Cache:
             raise UserError(f"A molecule of qm9 must have {', '.join(_PARTS)}; number {number} lacks {missing[0]}.")
         if strange := set(sample.z.tolist()) - set(ELEMENTS):
             raise UserError(f"QM9 has H, C, N, O and F only; molecule {number} has an atom of number {min(strange)}.")
+        if max(len(sample.z), sample.edge_index.shape[1] // 2) > _LARGEST:
+            raise UserError(f"A molecule of qm9 may have {_LARGEST} atoms and as many bonds; number {number} has more.")
     joined = {part: torch.cat([getattr(sample, part) for sample in samples], along) for part, along in _PARTS.items()}
     sizes = np.array([len(sample.z) for sample in samples])
     edges = np.array([sample.edge_index.shape[1] for sample in samples])

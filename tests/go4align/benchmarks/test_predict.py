@@ -38,6 +38,9 @@ def test_toy() -> None:
     for m, task in enumerate(benchmark.task_names):
         assert (found[task] - batch.targets[:, m]).abs().mean() == pytest.approx(errors[f"{task}/mae"], rel=1e-5)
     assert model.training
+    model.trunk.eval()
+    benchmark.predict(model, batch.inputs)
+    assert [model.training, model.trunk.training, model.heads.training] == [True, False, True]
     with pytest.raises(UserError, match=r"inputs \[B, 8\], found \[2, 3\]"):
         benchmark.predict(model, torch.zeros(2, 3))
 
@@ -73,6 +76,9 @@ def test_what_is_no_molecule_of_qm9_is_said() -> None:
         benchmark.predict(model, [])
     with pytest.raises(UserError, match="number 1 lacks edge_attr"):
         benchmark.predict(model, [one, SimpleNamespace(z=one.z, pos=one.pos, edge_index=one.edge_index)])
+    many = torch.ones(300, dtype=torch.long)
+    with pytest.raises(UserError, match="255 atoms and as many bonds; number 0 has more"):
+        benchmark.predict(model, [SimpleNamespace(**vars(one) | {"z": many})])
     with pytest.raises(UserError, match="molecule 0 has an atom of number 17"):
         benchmark.predict(model, [SimpleNamespace(**vars(one) | {"z": torch.full_like(one.z, 17)})])
 
@@ -95,6 +101,8 @@ def test_dense(cls: type[Benchmark]) -> None:
         assert (length > 0).double().mean() > 0.5
     with pytest.raises(UserError, match=r"\[B, H, W, 3\] of bytes \(uint8\), found .* torch.float32"):
         benchmark.predict(model, batch.images)
+    with pytest.raises(UserError, match="must have 32 x 32 pixels or more"):
+        benchmark.predict(model, stored.images[:, :16])
 
 
 def test_celeba() -> None:
@@ -105,6 +113,7 @@ def test_celeba() -> None:
     assert ((probabilities > 0) & (probabilities < 1)).all()
     expected = torch.nn.functional.binary_cross_entropy(probabilities, stored.attributes.float(), reduction="none")
     assert expected.mean(0).tolist() == pytest.approx(evaluate(benchmark, model, "test", 7).losses, rel=1e-4)
+    assert benchmark.predict(model, stored.images.numpy()).keys() == found.keys()
     with pytest.raises(UserError, match=r"64 x 64 pixels, found \[32, 64\]"):
         benchmark.predict(model, stored.images[:, :32])
 

@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from records import GOOD
 from searches import drain, proposals
 
+from go4align.errors import UserError
 from study.search.samplers import grid, spread
 from study.spec.study_file import Search, StudyFile
 
@@ -50,6 +51,26 @@ def test_a_sobol_sequence_is_spread_evenly() -> None:
     assert sorted(one["k"] for one in points) == sorted([1, 2, 3, 4] * 4)
     assert sum(one["space"] == "log" for one in points) == 8
     assert sum(one["lr"] < 0.01 for one in points) == 8
+
+
+def test_a_grid_that_nobody_would_train_is_refused() -> None:
+    wide = {name: FloatDistribution(0, 1) for name in "abc"}
+    with pytest.raises(UserError, match="A grid may have 100,000 combinations, found 1,000,000"):
+        grid(wide, levels=100, seed=0)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"sampler": "gp", "group": True},
+        {"levels": 5},
+        {"sampler": "grid", "startup": 4},
+        {"sampler": "grid", "start": "sobol"},
+    ],
+)
+def test_options_without_effect_are_refused(search: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="has no effect with the sampler"):
+        Search.model_validate(search)
 
 
 def test_an_unknown_sampler_is_one_line() -> None:

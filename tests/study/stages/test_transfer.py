@@ -1,5 +1,6 @@
 """Configurations tuned by one study, trained in another's benchmark and protocol."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from records import GOOD
 import study
 from go4align.errors import UserError
 from study import open_study
+from study.stages import session
 
 pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {
@@ -66,6 +68,26 @@ def test_tuned_small_it_is_trained_at_full_size(uri: str, tmp_path: Path, capsys
     again = study.final("small", under=large, lr_factor=0.5, tracking_uri=uri)
     assert again.rows == table.rows
     assert len(open_study("large", uri).trials) == trained, "nothing is trained twice"
+
+
+def test_what_a_kill_has_left_is_gone_on_with(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = written(tmp_path, LARGE | {"name": "killed", "training": {**LARGE["training"], "epochs": 4}})
+    run_trials = session.run_trials
+
+    def killed_in(wanted: str, *args: Any, **options: Any) -> Any:
+        if options["stage"] == wanted:
+            raise KeyboardInterrupt
+        return run_trials(*args, **options)
+
+    for stage in ("reference", "final"):
+        monkeypatch.setattr(session, "run_trials", partial(killed_in, stage))
+        with pytest.raises(KeyboardInterrupt):
+            study.final("small", under=killed, tracking_uri=uri)
+    monkeypatch.setattr(session, "run_trials", run_trials)
+    table = study.final("small", under=killed, tracking_uri=uri)
+    assert {row.seeds for row in table.rows} == {2}
+    trials = open_study("killed", uri).trials
+    assert not trials["trial"].duplicated().any() and set(trials["status"]) == {"finished"}
 
 
 def test_what_cannot_be_is_one_line(uri: str, tmp_path: Path) -> None:

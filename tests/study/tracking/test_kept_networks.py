@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from records import trial_of
 from trackers import Notices, runs_of
@@ -56,7 +57,7 @@ def test_a_fresh_process_loads_it_and_measures_the_same(tracker: JournalTracker,
     assert result.network_mib == pytest.approx(0.01, abs=0.01)
     told = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stdout
     assert json.loads(told) == {key[5:]: value for key, value in result.metrics.items() if key[5:] in REFERENCE["test"]}
-    assert not list((tmp_path / "studies" / "tracked").glob("*/networks")), "the store has it"
+    assert not list((tmp_path / "studies" / "tracked").glob("*/networks/*")), "the store has it"
 
 
 def test_it_hangs_on_its_run_and_the_data(tracker: JournalTracker, uri: str, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tracker: JournalTracker, uri:
     run(tracker, final(), tmp_path)
     tracker.close("finished")
     stored = open_study("tracked", uri)
-    with pytest.raises(UserError, match="'go4align' .* networks of the seeds 101, found none of 7"):
+    with pytest.raises(UserError, match="'go4align' has networks of the seeds 101, found none of 7"):
         stored.load_model("go4align", seed=7)
     with pytest.raises(UserError, match="method with a network 'go4alin'.*go4align"):
         stored.load_model("go4alin")
@@ -133,6 +134,50 @@ def test_a_removed_study_leaves_none(tracker: JournalTracker, uri: str, tmp_path
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         left = {table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
     assert left == dict.fromkeys(tables, 0) | {"experiments": 1}  # MLflow's own
+
+
+def test_what_others_log_in_the_experiment_stays(tracker: JournalTracker, uri: str, tmp_path: Path) -> None:
+    run(tracker, final(), tmp_path)
+    tracker.close("finished")
+    client = MlflowClient(uri)
+    experiment = runs_of(uri)["study"].info.experiment_id
+    theirs = client.create_logged_model(experiment, "theirs", model_type="something else")
+    (tmp_path / "weights.txt").write_text("theirs")
+    client.log_model_artifact(theirs.model_id, str(tmp_path / "weights.txt"))
+    client.finalize_logged_model(theirs.model_id, "READY")
+    remove("tracked", yes=True, tracking_uri=uri)
+    assert [model.model_id for model in client.search_logged_models([experiment])] == [theirs.model_id]
+    assert len(list(tmp_path.rglob(f"{theirs.model_id}/artifacts/weights.txt"))) == 1
+    assert not list(tmp_path.rglob("final-*.pt"))
+
+
+def test_after_another_search_the_last_configuration_counts(tracker: JournalTracker, uri: str, tmp_path: Path) -> None:
+    first = final()
+    changed = first.configuration.model_copy(
+        update={"training": replace(first.configuration.training, epochs=1)}  # which the network does not show
+    )
+    second = replace(first, id="final-go4align-fedcba-s101", configuration=changed)
+    results = [run(tracker, trial, tmp_path) for trial in (first, second)]
+    assert tracker.close("finished") == 0
+    stored = open_study("tracked", uri)
+    weights = torch.cat([part.flatten() for part in stored.load_model().state_dict().values()])
+    alone = tmp_path / "alone.pt"
+    run_trial(second, device="cpu", network=alone)
+    expected = torch.cat([part.flatten() for part in torch.load(alone)["network"].values()])
+    assert torch.equal(weights, expected)
+    parent = runs_of(uri)["study"].data
+    tuned = results[1].metrics["test/delta_m"]
+    assert parent.metrics["final/tuned_delta_m/go4align"] == tuned != results[0].metrics["test/delta_m"]
+    assert f"| go4align |  |  | {tuned:+.1f} |" in parent.tags["mlflow.note.content"]
+
+
+def test_a_description_that_somebody_edited_stays(tracker: JournalTracker, uri: str, tmp_path: Path) -> None:
+    assert tracker.flush() == 0
+    parent = runs_of(uri)["study"]
+    assert parent.data.tags["mlflow.note.content"].startswith("Study **tracked**")
+    MlflowClient(uri).set_tag(parent.info.run_id, "mlflow.note.content", "Mine.")
+    tracker.close("finished")
+    assert runs_of(uri)["study"].data.tags["mlflow.note.content"] == "Mine."
 
 
 def test_one_whose_file_is_gone_is_passed_over(tracker: JournalTracker, uri: str) -> None:

@@ -180,6 +180,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=None, help="of a search; default as many as the paper's grid has")
     parser.add_argument("--search", default="startup=10", help="of pruners and parallel, as KEY=VALUE,KEY=VALUE")
     asked = parser.parse_args()
+    if not (HERE / f"{asked.preset}.parquet").exists():
+        sys.exit(f"There is no table yet. First: python bench/table/make.py {asked.preset}")
     study, _, landscape = _loaded(asked.preset)
     if missing := [cell for cell in cells(asked.preset) if cell.key not in landscape.known]:
         sys.exit(f"The table lacks {len(missing)} trainings. First: python bench/table/make.py {asked.preset}")

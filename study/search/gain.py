@@ -9,7 +9,8 @@ def expected_gain(scores: Sequence[float], trials: int) -> float | None:
 
     The mean, over all orders in which the scores could have come, of what the last `trials` of them brought: trials are
     taken as drawn from one distribution. A sampler that learns does better, and the next trials find a better best to
-    beat than the last ones did, so it is an estimate of what the search brings, not a bound.
+    beat than the last ones did. It errs to the side of going on, much so with fewer than twice as many scores as
+    `trials` (docs/search.md has both beside each other).
 
     With scores s_1 <= ... <= s_n and m = n - trials, the best of m of them is s_j with probability
     C(n - j, m - 1) / C(n, m), and the gain is the mean of that less s_1.

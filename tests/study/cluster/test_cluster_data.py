@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from trees import write_tree
 
 from go4align.benchmarks.nyuv2.source import NYUv2Source
@@ -24,16 +23,9 @@ eval "$(echo "$last" | sed 's/.*; //')"
 """
 
 
-@pytest.fixture
-def cluster_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    content = yaml.safe_load((ROOT / "clusters" / "on-premise.yaml").read_text())
-    content["file_mounts"].pop("~/go4align-study")
-    (tmp_path / "key").touch()
-    content["auth"] = {"ssh_user": "me", "ssh_private_key": str(tmp_path / "key")}
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump(content))
+@pytest.fixture(autouse=True)
+def nodes_without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_ssh(tmp_path, monkeypatch)
-    return path
 
 
 def fake_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, unreachable: str = "none") -> None:

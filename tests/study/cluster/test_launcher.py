@@ -19,17 +19,6 @@ from study.spec.loading import load_study
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def cluster_path(tmp_path: Path) -> Path:
-    content = yaml.safe_load((ROOT / "clusters" / "on-premise.yaml").read_text())
-    content["file_mounts"].pop("~/go4align-study")
-    (tmp_path / "key").touch()
-    content["auth"] = {"ssh_user": "me", "ssh_private_key": str(tmp_path / "key")}
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
 def shell(words: str, *, silent: bool = False, remedy: str = "") -> Step:
     return Step("Try", ["sh", "-c", words], silent=silent, remedy=remedy)
 

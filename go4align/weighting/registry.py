@@ -56,6 +56,13 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
     return _hyperparameters(_known("method", name, _METHODS))
 
 
+def compares_gradients(name: str) -> bool:
+    """Whether a method combines the tasks' gradients, so that weights of losses do not say what it did."""
+    from go4align.weighting._engine.gradient_weighting import GradientWeighting
+
+    return issubclass(_load(_known("method", name, _METHODS)), GradientWeighting)
+
+
 def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
     """Build a method by name.
 

@@ -276,6 +276,8 @@ def _cell(value: float | None) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_number(part)}" for key, part in value.items()) + "}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -17,6 +17,7 @@ from go4align.errors import UserError, unknown_name
 from study.results.epochs import Progress, epoch_frames
 from study.results.final_networks import load_network
 from study.results.final_table import FinalTable, candidates, final_table
+from study.results.fixed_weights import fixed_label, with_fixed_weights
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
 from study.results.times import FILE, MethodTime, read_times
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
@@ -177,24 +178,28 @@ class StoredStudy:
 
     def best(self, method: str | None = None) -> BestFile:
         """The best configuration of each method (or of one) by `score`, best method first; complete search trials only.
+        Last those of `fixed_weights`.
 
         Raises:
-            UserError: no such method, no complete search trial yet, or no single-task reference.
+            UserError: no such method, no complete search trial yet, no single-task reference, or no weights to fix.
         """
         first: dict[str, Run] = {}
         for run in self._run.ranked:
             first.setdefault(run.data.tags["method"], run)
-        known = set(first) | set(self.study.methods)
+        fixed = {fixed_label(key): key for key in self.study.fixed_weights}
+        known = set(first) | set(self.study.methods) | set(fixed)
         if method is not None and method not in known:
             raise unknown_name(f"method of the study '{self.name}'", method, known)
-        chosen = [run for key, run in first.items() if method in (None, key)]
+        chosen = [_best_configuration(run) for key, run in first.items() if method in (None, key)]
+        for label, of in fixed.items():
+            if method in (None, label) and of in first:
+                chosen.append(with_fixed_weights(_best_configuration(first[of]), outcome_of_run(first[of]), self.uri))
         if not chosen:
             of = f" of '{method}'" if method else ""
             raise UserError(
                 f"The study '{self.name}' has no complete search trial{of} yet. `study ls` shows how far it is."
             )
-        configurations = [_best_configuration(run) for run in chosen]
-        return BestFile(study=self.name, reference=self.reference(), configurations=configurations)
+        return BestFile(study=self.name, reference=self.reference(), configurations=chosen)
 
     def epoch_of(self, run_id: str) -> int:
         """How many epochs of a trial have ended, while it runs; asks the store anew."""

@@ -11,7 +11,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, Watched, check_watched
-from go4align.weighting.registry import available_methods
+from go4align.weighting.registry import available_methods, compares_gradients
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
 from study.spec.sections import Kept, Name, Section, nested
 
@@ -176,6 +176,9 @@ class StudyFile(Kept):
     seeds: Seeds = Seeds()
     keep_networks: bool = Field(default=True, exclude_if=lambda kept: kept)
     """Whether tuned final runs leave their networks in the tracking store."""
+    fixed_weights: list[str] = Field(default=[], exclude_if=lambda methods: not methods)
+    """Methods whose mean weights of their best search trial are trained with as constants in final runs, too, see
+    `study.results.fixed_weights`."""
     tracking_uri: str | None = None
 
     @model_validator(mode="after")
@@ -188,6 +191,18 @@ class StudyFile(Kept):
                 raise unknown_name("method", method, [*available_methods(), *self.variants])
         if len(set(self.methods)) < len(self.methods):
             raise UserError(f"`methods` must name each method once, found {', '.join(self.methods)}.")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_to_fix(self) -> StudyFile:
+        for method in self.fixed_weights:
+            if method not in self.methods:
+                raise unknown_name("method of `fixed_weights`", method, self.methods)
+            if compares_gradients(self.method(method).name):
+                raise UserError(
+                    f"`fixed_weights` must name methods that weight losses, found '{method}', which combines gradients. "
+                    "Remove it."
+                )
         return self
 
     @model_validator(mode="after")

@@ -262,8 +262,8 @@ class BestFile(Section):
 
 class BestConfiguration(Configuration):
     """A configuration with the trial, its seed and the score that chose it: the selection rule's value on validation,
-    lower is better (the lowest Delta m of an epoch, unless `training.selection` says otherwise). Of fixed weights those of
-    the trial that the weights are from."""
+    lower is better (the lowest Delta m of an epoch, unless `training.selection` says otherwise). Of fixed weights those
+    of the trial that the weights are from."""
 
     trial: str
     score: float

@@ -200,8 +200,8 @@ class StudyFile(Kept):
                 raise unknown_name("method of `fixed_weights`", method, self.methods)
             if compares_gradients(self.method(method).name):
                 raise UserError(
-                    f"`fixed_weights` must name methods that weight losses, found '{method}', which combines gradients. "
-                    "Remove it."
+                    f"`fixed_weights` must name methods that weight losses, found '{method}', which combines "
+                    "gradients. Remove it."
                 )
         return self
 

@@ -14,6 +14,7 @@ from go4align.checks import real_number, whole_number
 from go4align.errors import UserError
 from go4align.metrics import MeanAbsoluteErrors, Metric
 from go4align.models.base import MultiTaskModel, infer
+from go4align.transfer import moved
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ToyBatch:
     targets: Tensor
 
     def to(self, device: torch.device) -> "ToyBatch":
-        return ToyBatch(self.inputs.to(device), self.targets.to(device))
+        return ToyBatch(moved(self.inputs, device), moved(self.targets, device))
 
 
 class Toy(Benchmark):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from go4align.models.base import MultiTaskModel
 from go4align.models.edge_messages import Sizes, exchange
 from go4align.models.set2set import Set2Set
+from go4align.transfer import moved
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class Molecules:
     groups: Sizes
 
     def to(self, device: torch.device) -> Self:
-        tensors: dict[str, Any] = {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{key: value.to(device, non_blocking=True) for key, value in tensors.items()})
+        there: dict[str, Any] = {
+            key: moved(value, device) for key, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **there)
 
 
 class MPNN(MultiTaskModel):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from go4align.benchmarks.protocol import TrainingProtocol
-from go4align.checks import real_number, whole_number
+from go4align.checks import flag, real_number, whole_number
 from go4align.training.choices import chosen, written
 from go4align.training.optimizers import OPTIMIZERS, OptimizerChoice
 from go4align.training.precision import PRECISIONS, Precision
@@ -25,6 +25,10 @@ class TrainingOptions(TrainingProtocol):
         epochs: most epochs to train.
         batch_size: samples per step.
         lr: learning rate of the network; a weighting's own parameters bring their own.
+        compile: whether `torch.compile` makes encoder and heads quicker. Results differ by rounding; a method that
+            compares gradients may refuse a compiled network, which is said in its first step.
+        channels_last: whether the network's convolutions keep their channels last in memory, which GPUs with tensor
+            cores are quicker at. Results differ by rounding.
 
     Raises:
         UserError: an unknown name, a value out of range, or an option that would have no effect beside the others.
@@ -33,12 +37,16 @@ class TrainingOptions(TrainingProtocol):
     epochs: int
     batch_size: int
     lr: float
+    compile: bool = False
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         whole_number("epochs", self.epochs, 1, _MOST)
         whole_number("batch_size", self.batch_size, 1, _MOST)
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))  # 1 is kept as 1.0
+        flag("compile", self.compile)
+        flag("channels_last", self.channels_last)
         for kind, known in _KINDS.items():
             object.__setattr__(self, kind, written(kind, getattr(self, kind), known))
         self.schedule_rule.check(self.epochs)

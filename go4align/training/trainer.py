@@ -11,6 +11,7 @@ import torch
 from go4align.benchmarks.base import Benchmark, Split
 from go4align.metrics import Evaluation
 from go4align.training.evaluation import evaluate
+from go4align.training.networks import prepared_network
 from go4align.training.options import TrainingOptions
 from go4align.training.records import EpochRecord, StepRecorder, StepSummary
 from go4align.training.seeding import RunGenerators
@@ -50,7 +51,7 @@ class Trainer:
         self.epoch = 0
         self._reads_test = test
         self._random = RunGenerators(seed, self.device)
-        self.model = benchmark.build_model().to(self.device)
+        self.model = prepared_network(benchmark.build_model().to(self.device), options)
         self.weighting = build().to(self.device)
         own = self.weighting.parameter_groups()
         self.optimizer = options.optimizer_rule.build(self.model.parameters(), own, options.lr)

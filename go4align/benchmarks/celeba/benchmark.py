@@ -26,6 +26,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.metrics.classification import binary_cross_entropies
 from go4align.models.attributes import AttributeNetwork
 from go4align.models.base import MultiTaskModel, infer
+from go4align.transfer import moved
 
 _WIDEST = 16.0
 _GENERATED = {"train_size": 2000, "val_size": 500, "test_size": 500, "seed": 0}
@@ -43,7 +44,7 @@ class AttributeBatch:
     attributes: Tensor
 
     def to(self, device: torch.device) -> AttributeBatch:
-        return AttributeBatch(self.images.to(device), self.attributes.to(device))
+        return AttributeBatch(moved(self.images, device), moved(self.attributes, device))
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class StoredAttributes:
     attributes: Tensor
 
     def to(self, device: torch.device) -> AttributeBatch:
-        images = self.images.to(device).permute(0, 3, 1, 2).float() / 255
-        return AttributeBatch(images, self.attributes.to(device).float())
+        images = moved(self.images, device).permute(0, 3, 1, 2).float() / 255
+        return AttributeBatch(images, moved(self.attributes, device).float())
 
 
 class CelebA(Benchmark):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from go4align.directions import unit
+from go4align.transfer import moved
 
 DISPARITY_UNIT = 65535
 """Stored disparities are 16-bit numbers; divided by this they are the inverse depth of published CityScapes data."""
@@ -34,9 +35,13 @@ class DenseBatch:
     complete: bool = False
 
     def to(self, device: torch.device) -> DenseBatch:
-        normals = None if self.normals is None else self.normals.to(device)
+        normals = None if self.normals is None else moved(self.normals, device)
         return DenseBatch(
-            self.images.to(device), self.labels.to(device), self.depth.to(device), normals, complete=self.complete
+            moved(self.images, device),
+            moved(self.labels, device),
+            moved(self.depth, device),
+            normals,
+            complete=self.complete,
         )
 
 
@@ -73,11 +78,11 @@ class StoredBatch:
         )
 
     def to(self, device: torch.device) -> DenseBatch:
-        normals = None if self.normals is None else _channels_first(self.normals.to(device).float())
+        normals = None if self.normals is None else _channels_first(moved(self.normals, device).float())
         return DenseBatch(
-            images=_channels_first(self.images.to(device)).float() / 255,
-            labels=self.labels.to(device).long(),
-            depth=_decoded(self.depth.to(device))[:, None],
+            images=_channels_first(moved(self.images, device)).float() / 255,
+            labels=moved(self.labels, device).long(),
+            depth=_decoded(moved(self.depth, device))[:, None],
             # float16 has unit vectors to three digits: as they are, a perfect prediction would be half a degree off
             normals=None if normals is None else unit(normals),
             complete=self.complete,

@@ -117,6 +117,9 @@ class Benchmark(ABC):
     def prepare(self) -> None:  # noqa: B027 - a hook: most benchmarks have nothing to prepare
         """Download, convert or make the data once, with a progress bar where that takes long; cheap when done."""
 
+    def keep_on(self, device: torch.device) -> None:  # noqa: B027 - a hook: most benchmarks have small data
+        """Keep the training split on a device that trains, if it has room; batches come from there then."""
+
     @abstractmethod
     def size(self, split: Split) -> int:
         """Number of samples of a split."""

@@ -51,6 +51,8 @@ class Trainer:
         self.epoch = 0
         self._reads_test = test
         self._random = RunGenerators(seed, self.device)
+        if self.device.type != "cpu":
+            benchmark.keep_on(self.device)
         self.model = prepared_network(benchmark.build_model().to(self.device), options)
         self.weighting = build().to(self.device)
         own = self.weighting.parameter_groups()

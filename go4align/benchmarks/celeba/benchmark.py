@@ -21,6 +21,7 @@ from go4align.benchmarks.data import DataSource
 from go4align.benchmarks.pictures import bytes_of_pictures
 from go4align.benchmarks.prepared import Prepared
 from go4align.benchmarks.protocol import TrainingProtocol
+from go4align.benchmarks.rows import Rows
 from go4align.checks import LARGEST, mapping, real_number, whole_number
 from go4align.errors import UserError, unknown_name
 from go4align.metrics.classification import binary_cross_entropies
@@ -130,6 +131,9 @@ class CelebA(Benchmark):
         for split in _SPLITS:
             _ = self._arrays[split], self._places[split]
 
+    def keep_on(self, device: torch.device) -> None:
+        self._rows["train"].keep_on(device)
+
     def size(self, split: Split) -> int:
         return len(self._places[split])
 
@@ -139,14 +143,13 @@ class CelebA(Benchmark):
     def batches(
         self, split: Split, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[StoredAttributes]:
-        images, attributes = self._arrays[split]
+        rows = self._rows[split]
         places = self._places[split]
         order = torch.arange(len(places), device="cpu")
         if generator is not None:
             order = torch.randperm(len(places), generator=generator, device="cpu")
         for chosen in order.split(batch_size):
-            at = places[chosen.numpy()]
-            yield StoredAttributes(torch.from_numpy(images[at]), torch.from_numpy(attributes[at]))
+            yield StoredAttributes(**rows[places[chosen.numpy()]])
 
     def losses(self, outputs: Tensor, batch: AttributeBatch) -> Tensor:
         """Binary cross-entropies [M], means over the batch."""
@@ -178,6 +181,10 @@ class CelebA(Benchmark):
         sizes = [self._generated[f"{split}_size"] for split in _SPLITS]
         wrong = {"train": _WRONG, "val": 0.0, "test": 0.0}
         return {split: figures.figures(sizes[place], seed + place, wrong[split]) for place, split in enumerate(_SPLITS)}
+
+    @cached_property
+    def _rows(self) -> dict[Split, Rows]:
+        return {split: Rows({"images": images, "attributes": known}) for split, (images, known) in self._arrays.items()}
 
     @cached_property
     def _places(self) -> dict[Split, NDArray[np.int64]]:

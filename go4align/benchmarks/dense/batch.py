@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from go4align.directions import unit
@@ -64,18 +63,9 @@ class StoredBatch:
     complete: bool
 
     @classmethod
-    def of(cls, pixels: dict[str, NDArray[np.generic]], complete: bool) -> StoredBatch:
-        """Of the arrays `image`, `label`, `depth` and perhaps `normal`."""
-        depth = pixels["depth"]
-        depth = depth.view(np.int16) if depth.dtype == np.uint16 else depth
-        normals = torch.from_numpy(pixels["normal"]) if "normal" in pixels else None
-        return cls(
-            torch.from_numpy(pixels["image"]),
-            torch.from_numpy(pixels["label"]),
-            torch.from_numpy(depth),
-            normals,
-            complete,
-        )
+    def of(cls, pixels: Mapping[str, Tensor], complete: bool) -> StoredBatch:
+        """Of `image`, `label`, `depth` and perhaps `normal`."""
+        return cls(pixels["image"], pixels["label"], pixels["depth"], pixels.get("normal"), complete)
 
     def to(self, device: torch.device) -> DenseBatch:
         normals = None if self.normals is None else _channels_first(moved(self.normals, device).float())

@@ -132,6 +132,9 @@ class DenseBenchmark(Benchmark):
         """Find the prepared data, and decide which samples belong to which split."""
         _ = self._splits
 
+    def keep_on(self, device: torch.device) -> None:
+        self._splits["train"].keep_on(device)
+
     def size(self, split: Split) -> int:
         return len(self._splits[split])
 

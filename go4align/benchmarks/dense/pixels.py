@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from go4align.benchmarks.dense.augmentation import SCALES
 from go4align.benchmarks.dense.batch import StoredBatch
+from go4align.benchmarks.rows import Rows
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -41,9 +42,17 @@ class Pixels:
 
     def batch(self, chosen: NDArray[np.int64]) -> StoredBatch:
         """Some of the samples, by their numbers in the split."""
-        at = self.places[chosen]
-        pixels = {name: array[at] for name, array in self.arrays.items()}
-        return StoredBatch.of(pixels, complete=bool(self._surely_labelled[chosen].any(0).all()))
+        return StoredBatch.of(
+            self._rows[self.places[chosen]], complete=bool(self._surely_labelled[chosen].any(0).all())
+        )
+
+    def keep_on(self, device: torch.device) -> None:
+        """Take them from a device from now on, if it has room; see `Rows`."""
+        self._rows.keep_on(device)
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return Rows(self.arrays)
 
     @cached_property
     def _surely_labelled(self) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from go4align.benchmarks.dense.batch import DISPARITY_UNIT, DenseBatch, StoredBatch
+from go4align.benchmarks.rows import Rows
 from go4align.metrics.normals import AngleErrors
 
 
@@ -40,4 +41,6 @@ def test_half_precision_keeps_depth_to_four_millimetres_and_directions_to_a_tent
 def decoded(**pixels: NDArray[Any]) -> DenseBatch:
     shape = pixels["depth"].shape
     others = {"image": np.zeros((*shape, 3), np.uint8), "label": np.zeros(shape, np.int8)}
-    return StoredBatch.of({**others, **pixels}, complete=True).to(torch.device("cpu"))
+    return StoredBatch.of(Rows({**others, **pixels})[np.arange(len(pixels["depth"]))], complete=True).to(
+        torch.device("cpu")
+    )

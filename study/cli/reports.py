@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import Progress
 
+from go4align.errors import UserError
 from study.cli import completion
 from study.cli.console import console, in_store, say, say_next
 from study.cli.options import Address, Name, Tracking
@@ -98,7 +99,9 @@ def groups(
     method: Annotated[
         str | None, typer.Option(help="Whose groups; default the first that has any.", autocompletion=completion.method)
     ] = None,
-    out: Annotated[str, typer.Option(help="A file for them, as a variant that fixes them.")] = "groups.yaml",
+    out: Annotated[
+        str | None, typer.Option(help="A file for them, as a variant that fixes them; default groups.yaml.")
+    ] = None,
     test: Annotated[bool, typer.Option("--test", help="Train what answers whether grouping helps.")] = False,
     seeds: Annotated[int | None, typer.Option(help="How many seeds the test has; default 10.")] = None,
     address: Address = None,
@@ -111,12 +114,17 @@ def groups(
 
     Examples: `study groups qm9-demo`, `study groups qm9-demo --test`
     """
+    only_without = {"--method": method, "--out": out}
+    only_with = {"--seeds": seeds, "--address": address}
+    for option in [option for option, value in (only_without if test else only_with).items() if value is not None]:
+        raise UserError(f"`{option}` has no effect {'with' if test else 'without'} --test. Remove it.")
     if test:
         _test_grouping(name, seeds, address, tracking_uri)
         return
     from study import api
     from study.cli import tables
 
+    out = out or "groups.yaml"
     with _reading() as told:
         found = api.groups(name, method=method, out=out, tracking_uri=tracking_uri, progress=told)
     for shown in tables.group_tables(found):

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
+from typer.testing import CliRunner
 
 import study
+from go4align.errors import UserError
 from study.cli import app
 from study.cli.options import OPTIONS, words
 from study.stages import Launch
@@ -75,3 +77,10 @@ def _names(path: Path) -> set[Any]:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return texts | {getattr(node, "id", None) or getattr(node, "arg", None) for node in nodes}
+
+
+@pytest.mark.parametrize("words", [["--test", "--method", "famo"], ["--test", "--out", "a.yaml"], ["--seeds", "3"]])
+def test_an_option_of_the_other_form_of_groups_is_refused_before_anything_is_read(words: list[str]) -> None:
+    found = CliRunner().invoke(app, ["groups", "nothing", *words])
+    assert isinstance(found.exception, UserError)
+    assert f"`{words[-2]}` has no effect with" in str(found.exception)

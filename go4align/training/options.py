@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from go4align.benchmarks.protocol import TrainingProtocol
 from go4align.checks import flag, real_number, whole_number
+from go4align.errors import UserError
 from go4align.training.choices import chosen, written
 from go4align.training.optimizers import OPTIMIZERS, OptimizerChoice
 from go4align.training.precision import PRECISIONS, Precision
@@ -29,6 +30,9 @@ class TrainingOptions(TrainingProtocol):
             compares gradients may refuse a compiled network, which is said in its first step.
         channels_last: whether the network's convolutions keep their channels last in memory, which GPUs with tensor
             cores are quicker at. Results differ by rounding.
+        processes: how many train together, each with its share of every batch, which they must divide evenly: the same
+            step but for rounding (BatchNorm sees the process's share alone). Samples that are left over at the end of
+            an epoch, fewer than a batch, take no part in it.
 
     Raises:
         UserError: an unknown name, a value out of range, or an option that would have no effect beside the others.
@@ -39,12 +43,18 @@ class TrainingOptions(TrainingProtocol):
     lr: float
     compile: bool = False
     channels_last: bool = False
+    processes: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         whole_number("epochs", self.epochs, 1, _MOST)
         whole_number("batch_size", self.batch_size, 1, _MOST)
         object.__setattr__(self, "lr", real_number("lr", self.lr, above=0.0))  # 1 is kept as 1.0
+        whole_number("processes", self.processes, 1, _MOST)
+        if self.batch_size % self.processes:
+            raise UserError(
+                f"`batch_size` must be a multiple of `processes` = {self.processes}, found {self.batch_size}. Change one."
+            )
         flag("compile", self.compile)
         flag("channels_last", self.channels_last)
         for kind, known in _KINDS.items():

@@ -27,6 +27,11 @@ class RunGenerators:
         self.shuffle = torch.Generator().manual_seed(seed)
         self.augment = torch.Generator(device).manual_seed((seed + _AUGMENTATION) % 2**63)
 
+    def draw_apart(self, seed: int) -> None:
+        """Seed anew what must differ between processes that train together: all but the shuffling."""
+        torch.manual_seed(seed)
+        self.augment.manual_seed((seed + _AUGMENTATION) % 2**63)
+
     def state_dict(self) -> dict[str, Any]:
         """All states."""
         return {

@@ -3,16 +3,19 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
 from go4align.benchmarks.base import Benchmark, Split
+from go4align.errors import UserError
 from go4align.metrics import Evaluation
 from go4align.training.evaluation import evaluate
 from go4align.training.networks import prepared_network
 from go4align.training.options import TrainingOptions
+from go4align.training.parts import Part
 from go4align.training.records import EpochRecord, StepRecorder, StepSummary
 from go4align.training.seeding import RunGenerators
 from go4align.training.step import train_step
@@ -23,6 +26,9 @@ from go4align.weighting._engine.base import Weighting
 class Trainer:
     """Trains one model of a benchmark with one weighting.
 
+    With `options.processes` every process of a torch.distributed group has a trainer of its own, made with equal
+    arguments. All do the same but for their share of the batches, so that each can tell what all know.
+
     Args:
         benchmark: prepared data, model and losses.
         build: makes the weighting; called after seeding, so that a random initial state is reproducible.
@@ -31,6 +37,9 @@ class Trainer:
         monitor: maps a validation `Evaluation` to the value that selection watches (lower is better), see `monitor_of`.
         device: where to train; None (default) is torch's default device, the CPU unless it was set.
         test: whether the test split is read, when the selection rule says; nothing depends on what it gives.
+
+    Raises:
+        UserError: a process group of another size than `options.processes`, or fewer samples than a batch for it.
     """
 
     def __init__(
@@ -49,12 +58,15 @@ class Trainer:
         self.monitor = monitor
         self.device = torch.get_default_device() if device is None else torch.device(device)
         self.epoch = 0
+        self.part = Part.of(options.processes)
         self._reads_test = test
+        self._seed = seed
         self._random = RunGenerators(seed, self.device)
         if self.device.type != "cpu":
             benchmark.keep_on(self.device)
         self.model = prepared_network(benchmark.build_model().to(self.device), options)
         self.weighting = build().to(self.device)
+        self.part.join(self.weighting, self.model)
         own = self.weighting.parameter_groups()
         self.optimizer = options.optimizer_rule.build(self.model.parameters(), own, options.lr)
         self._schedule = options.schedule_rule
@@ -66,7 +78,15 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(self.benchmark.size("train") / self.options.batch_size)
+        size = self.benchmark.size("train")
+        if self.part.size == 1:
+            return math.ceil(size / self.options.batch_size)
+        if size < self.options.batch_size:
+            raise UserError(
+                f"A batch of {self.part.size} processes takes {self.options.batch_size} samples, found {size} to train "
+                "on. Lower `batch_size` or `processes`."
+            )
+        return size // self.options.batch_size
 
     @property
     def finished(self) -> bool:
@@ -85,7 +105,7 @@ class Trainer:
         lr = self.optimizer.param_groups[0]["lr"]
         train = self._train()
         validation = self.evaluate("val")
-        monitored = self.monitor(validation)
+        monitored = self.part.agreed(self.monitor(validation))
         self._schedule.after_epoch(self._scheduler, monitored)
         self.epoch += 1
         self.selected.update(monitored, validation, self.model)
@@ -99,7 +119,11 @@ class Trainer:
         recorder = StepRecorder()
         shared = self.model.shared_parameters()
         self.model.train()
-        for batch in self.benchmark.batches("train", self.options.batch_size, self._random.shuffle):
+        if self.part.size > 1:
+            self._random.draw_apart(self.part.seed(self._seed, self.epoch))
+        share = self.options.batch_size // self.part.size
+        batches = self.benchmark.batches("train", share, self._random.shuffle)
+        for batch in self.part.own(batches, self.steps_per_epoch):
             batch = self.benchmark.augment(batch.to(self.device), self._random.augment)
             losses, record = train_step(
                 self.benchmark,
@@ -114,7 +138,8 @@ class Trainer:
             recorder.add(losses, record)
             self._schedule.after_step(self._scheduler)
         self.weighting.end_epoch()
-        return recorder.summary()
+        summary = recorder.summary()
+        return replace(summary, losses=self.part.mean(summary.losses))
 
     def evaluate(self, split: Split) -> Evaluation:
         """Mean losses and metrics of the present model on a split, in float32 whatever the training's precision."""

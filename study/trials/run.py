@@ -58,8 +58,25 @@ def run_trial(
             result is, bit for bit, that of a run that was never interrupted.
         network: the file of the selected network, of a trial that keeps it; default nowhere.
     """
-    torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if trial.configuration.training.processes > 1:
+        from study.trials.together import train_together
+
+        return train_together(trial, on_epoch, device=device, threads=threads, checkpoints=checkpoints, network=network)
+    return run_alone(trial, on_epoch, device=device, threads=threads, checkpoints=checkpoints, network=network)
+
+
+def run_alone(
+    trial: Trial,
+    on_epoch: Callable[[EpochRecord], Any],
+    *,
+    device: str,
+    threads: int,
+    checkpoints: Checkpoints | None,
+    network: Path | None,
+) -> TrialResult:
+    """What this process does of a trial: all of it, or its part, see `run_trial`."""
+    torch.set_num_threads(threads)
     run = _Run(trial, checkpoints, network, PeakMemory(device))
     with _collected(run.warnings):
         try:

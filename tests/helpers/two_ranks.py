@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.distributed as dist
@@ -112,10 +112,18 @@ def refused(what: Callable[[], object]) -> str:
     return "nothing was refused"
 
 
-def step(case: Case, rank: int, spoil: Callable[[Tensor], Tensor], labelled: list[bool] | None = None) -> str:
-    """The error of a step whose losses something is done to; or of the step after, for which nothing may be left."""
+def step(
+    case: Case,
+    rank: int,
+    spoil: Callable[[Tensor], Tensor],
+    labelled: list[bool] | None = None,
+    steep_head: bool = False,
+) -> str:
+    """The error of a step whose losses something is done to, and whether it has left something behind."""
     net, model, weighting = prepared(case, rank)
     inputs, targets = batches(rank)[0]
+    if steep_head:
+        cast("Tensor", net.heads[2].bias).register_hook(lambda gradient: gradient * torch.inf)
     chosen = None if labelled is None else torch.tensor(labelled)
 
     def take(losses: Tensor) -> None:
@@ -127,7 +135,7 @@ def step(case: Case, rank: int, spoil: Callable[[Tensor], Tensor], labelled: lis
     return found
 
 
-class SteepAt(torch.autograd.Function):
+class Steep(torch.autograd.Function):
     """The identity, whose gradient is not finite."""
 
     @staticmethod
@@ -152,7 +160,8 @@ def errors(rank: int) -> dict[str, str]:
 
     cases = {name: CASES[name] for name in ("go4align", "mgda", "grad_drop", "go4align in DDP", "mgda layerwise")}
     found = {f"loss {name}": step(case, rank, second(lambda x: x * torch.nan)) for name, case in cases.items()}
-    found |= {f"gradient {name}": step(case, rank, second(SteepAt.apply)) for name, case in cases.items()}
+    found |= {f"gradient {name}": step(case, rank, second(Steep.apply)) for name, case in cases.items()}
+    found["head mgda"] = step(CASES["mgda"], rank, second(lambda x: x), steep_head=bool(rank))
     found["narrow in DDP"] = step(CASES["famo in DDP"], rank, far_apart_in_half)
     found["narrow"] = step(CASES["famo"], rank, far_apart_in_half)
     found["labels"] = step(CASES["go4align"], rank, lambda x: x, [True, rank == 0, True])

@@ -107,8 +107,8 @@ class Together(Ranks):
         if differing:
             found = "; ".join(str([m for m, there in enumerate(rank) if there]) for rank in taking_part.tolist())
             raise UserError(
-                "`labelled` must name the same tasks on all ranks, as the mean over ranks counts each rank alike; found "
-                f"the tasks {found}. Give every rank samples that are labelled alike."
+                "`labelled` must name the same tasks on all ranks, as the mean over ranks counts each rank alike; "
+                f"found the tasks {found}. Give every rank samples that are labelled alike."
             )
         return mean.to(losses.dtype)
 

@@ -6,6 +6,7 @@ from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
     from go4align.benchmarks.base import Benchmark, Task
+    from go4align.distributed import synchronise
     from go4align.errors import UserError
     from go4align.grouping import Groups, exact_kmeans
     from go4align.metrics import Metric
@@ -35,6 +36,7 @@ __all__ = [
     "build_weighting",
     "exact_kmeans",
     "hyperparameters",
+    "synchronise",
 ]
 
 __getattr__ = lazy_names(
@@ -54,5 +56,6 @@ __getattr__ = lazy_names(
         "build_weighting": "weighting",
         "exact_kmeans": "grouping",
         "hyperparameters": "weighting",
+        "synchronise": "distributed",
     },
 )

@@ -48,7 +48,7 @@ class GradDrop(GradientWeighting):
         self.draws = Draws(seed)
 
     def _decide(self, losses: Tensor, shared: Shared) -> Decision:
-        gradients = StoredGradients(losses, shared.parameters, self._scratch, shared.heads)
+        gradients = StoredGradients(losses, shared.parameters, self._scratch, shared.heads, ranks=self.ranks)
         jacobian = gradients.jacobian
         squares = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64).square()
         self._check_finite(squares.cpu().numpy())

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from go4align.weighting._engine.finite import all_finite, finite_on_device, is_finite
 from go4align.weighting._engine.graph import leaves, task_leaves
+from go4align.weighting._engine.ranks import Ranks
 from go4align.weighting._engine.retained import in_double, largest_part
 from go4align.weighting._engine.undo import UnchangedGradients
 
@@ -25,37 +26,45 @@ class NotFinite(Exception):  # noqa: N818 - says what was found, for who knows t
         self.dtype = dtype
 
 
-def accumulate(losses: Tensor, weights: Tensor) -> None:
+def accumulate(losses: Tensor, weights: Tensor, ranks: Ranks) -> None:
     """Add the gradient of sum(w L) to `.grad` of all leaves, where the host may look at values.
 
     Args:
         losses: [M], attached to the graph, which is freed.
         weights: [M] in the losses' dtype, or in float64 where that does not hold them (`held`): then there is one
             backward pass for each task.
+        ranks: whose mean gradient it is.
 
     Raises:
-        NotFinite: what would be written is not finite.
+        NotFinite: what would be written is not finite, on whatever rank.
+        UserError: several passes, where a hook sees one.
     """
-    parameters = leaves([losses])
+    inputs = leaves([losses])
+    parameters = ranks.reached(inputs)
     with UnchangedGradients(parameters):
         if weights.dtype == losses.dtype:
             losses.backward(weights)
+            ranks.average_gradients()
             bad = _not_finite(parameters)
             if bad:
                 raise NotFinite(_blamed(losses, bad, weights), bad[0].dtype)
             return
-        for leaf, gradient in zip(parameters, in_double(losses, parameters, weights), strict=True):
+        ranks.refuse_passes(losses.dtype)
+        for leaf, gradient in zip(inputs, in_double(losses, inputs, weights), strict=True):
             narrow = gradient.to(leaf.dtype)
             leaf.grad = narrow if leaf.grad is None else leaf.grad + narrow
+        ranks.average_gradients()
         bad = _not_finite(parameters)
         if bad:
             raise NotFinite(largest_part(losses, bad, weights), bad[0].dtype)
 
 
-def accumulate_on_device(losses: Tensor, weights: Tensor) -> Tensor:
+def accumulate_on_device(losses: Tensor, weights: Tensor, ranks: Ranks) -> Tensor:
     """As `accumulate`, but nothing waits for the device: whether what was written is finite is a bool scalar there."""
     losses.backward(weights)
-    written = [leaf.grad for leaf in leaves([losses]) if leaf.grad is not None and leaf.grad.device == losses.device]
+    ranks.average_gradients()
+    reached = ranks.reached(leaves([losses]))
+    written = [leaf.grad for leaf in reached if leaf.grad is not None and leaf.grad.device == losses.device]
     return finite_on_device(written) if written else torch.ones_like(losses[0], dtype=torch.bool)
 
 

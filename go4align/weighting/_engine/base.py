@@ -83,6 +83,8 @@ class Weighting(LossChecks, ABC):
     """Whether `representation` should be given, by whoever knows it."""
     depends_on_order: bool = False
     """Whether tasks in another order get other weights: the method draws numbers for positions, or names a task."""
+    in_one_pass: bool = True
+    """Whether `backward` fills `.grad` in one backward pass of all losses, which hooks on parameters see."""
     is_indicator: bool = True
     """Whether the weights say something of the tasks, so that they can be grouped (`go4align.GO4Align`)."""
 
@@ -172,7 +174,9 @@ class Weighting(LossChecks, ABC):
         tasks = labelled_tasks(labelled, self.n_tasks)
         if tasks is None:
             self._after_step(losses_after)
-        elif tasks:
+        elif not tasks:
+            self._tell_of_none(losses_after)
+        else:
             with narrowed(self, tasks):
                 self._after_step(losses_after.detach()[tasks])
 
@@ -228,6 +232,7 @@ class Weighting(LossChecks, ABC):
             self._checked(losses)  # says what is wrong
         n_tasks = self.n_tasks
         if not tasks:
+            self._tell_of_none(losses)
             return StepRecord(torch.zeros_like(losses.detach()), labelled=labelled)
         with cut_off(losses, tasks) as present, narrowed(self, tasks):
             record = take(present)
@@ -238,6 +243,10 @@ class Weighting(LossChecks, ABC):
             head_weights=None if heads is None else whole(heads, tasks, n_tasks),
             labelled=labelled,
         )
+
+    def _tell_of_none(self, losses: Tensor) -> None:
+        """Tell the other ranks of a batch in which no task has labels."""
+        self.ranks.mean(losses.detach()[:0], [], True)
 
     @cached_property
     def _state(self) -> State:
@@ -259,19 +268,20 @@ class Weighting(LossChecks, ABC):
         checked, good = self._checked(losses)
         if good is None:
             with Unchanged(self._state):
-                record = self._recorded(checked, shared)
+                record = self._recorded(losses, checked, shared)
                 self._accumulate(losses, record.weights)
         else:
             record = self._taken_on_device(checked, good, shared, losses)
-        self.learn(losses.detach())
+        self.learn(checked)
         return record
 
     def _accumulate(self, losses: Tensor, weights: Tensor) -> None:
         if self._scaled:
             losses.backward(weights.to(losses.dtype))  # the scaler looks for what is not finite, and skips the step
+            self.ranks.average_gradients()
             return
         try:
-            accumulate(losses, weights)
+            accumulate(losses, weights, self.ranks)
         except NotFinite as found:
             raise self._bad_gradient(found.task, found.dtype, int(self.step)) from None
 
@@ -280,11 +290,11 @@ class Weighting(LossChecks, ABC):
         if good is not None:
             return self._taken_on_device(checked, good, shared, None)
         with Unchanged(self._state):
-            return self._recorded(checked, shared)
+            return self._recorded(losses, checked, shared)
 
-    def _recorded(self, checked: Tensor, shared: Shared) -> StepRecord:
+    def _recorded(self, losses: Tensor, checked: Tensor, shared: Shared) -> StepRecord:
         """A step where the host may look at weights: they are finite, and in a dtype that holds them."""
-        record = self._record(checked, shared)
+        record = self._record(losses if self.needs_gradients else checked, shared)
         self._check_weights(record.weights)
         self.step.add_(ONE)
         sizes = None if record.weights.dtype == checked.dtype else checked.tolist()
@@ -299,7 +309,9 @@ class Weighting(LossChecks, ABC):
         finite = weights.isfinite().all()
         weights = weights.nan_to_num()
         if losses is not None:
-            finite &= accumulate_on_device(losses, weights) | self._scaled  # a scaler skips the step by itself
+            finite &= (
+                accumulate_on_device(losses, weights, self.ranks) | self._scaled
+            )  # a scaler skips the step by itself
         undo.unless(good & finite)
         self._note_gradient(good & ~finite, weights * checked)
         self._latest_good = good & finite

@@ -55,6 +55,7 @@ class GradientWeighting(Weighting):
     """
 
     needs_gradients = True
+    in_one_pass = False
 
     def __init__(
         self, n_tasks: int, *, heads: Heads, max_norm: float = 0.0, task_names: Iterable[str] | None = None
@@ -86,8 +87,9 @@ class GradientWeighting(Weighting):
         self._checked(losses)
         shared = _trainable(shared)
         others = _others(losses, shared.parameters)
-        shared = shared._replace(heads=owned(losses, others))
-        with Unchanged(self._state), UnchangedGradients(others):
+        if self.ranks.size == 1:
+            shared = shared._replace(heads=owned(losses, others))
+        with Unchanged(self._state), UnchangedGradients(self.ranks.reached(others)):
             decision = self._decide_checked(losses, shared)
             self._check_weights(decision.weights)
             step, factor = self._clipped(decision.combined())
@@ -97,7 +99,7 @@ class GradientWeighting(Weighting):
             if decision.heads and heads.dtype == losses.dtype:
                 self._weigh_heads(losses, shared.heads, decision.heads, heads)
             else:
-                self._backward_heads(losses, others, heads)
+                self._backward_heads(losses, others, heads, shared.parameters)
         for parameter, gradient in zip(shared.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.step.add_(ONE)
@@ -125,26 +127,30 @@ class GradientWeighting(Weighting):
         ]
         added = _added(leaves_of_tasks, weighted)
         if not all_finite(added):
-            self._backward_heads(losses, leaves_of_tasks, weights)
+            self._backward_heads(losses, leaves_of_tasks, weights, ())
             return
         for leaf, gradient in zip(leaves_of_tasks, added, strict=True):
             leaf.grad = gradient
 
-    def _backward_heads(self, losses: Tensor, others: list[Tensor], weights: Tensor) -> None:
-        """Accumulate the heads' gradients; the graph is kept."""
-        if not others:
+    def _backward_heads(self, losses: Tensor, others: list[Tensor], weights: Tensor, shared: Sequence[Tensor]) -> None:
+        """Accumulate the heads' gradients, the mean of all ranks; the graph is kept."""
+        reached = self.ranks.reached(others)
+        if not reached:
             return
         if weights.dtype == losses.dtype:
-            before = UnchangedGradients(others)
-            with retained():
-                torch.autograd.backward([losses], [weights.to(losses.device)], retain_graph=True, inputs=others)
-            if all_finite(leaf.grad for leaf in others if leaf.grad is not None):
+            before = UnchangedGradients(reached)
+            if others:
+                with retained():
+                    torch.autograd.backward([losses], [weights.to(losses.device)], retain_graph=True, inputs=others)
+            self.ranks.average_gradients(beside=shared)
+            if all_finite(leaf.grad for leaf in reached if leaf.grad is not None):
                 return
             before.put_back()
-        gradients = _added(others, in_double(losses, others, weights))
-        self._check_step(losses, others, gradients, weights)
-        for leaf, gradient in zip(others, gradients, strict=True):
+        for leaf, gradient in zip(others, _added(others, in_double(losses, others, weights)), strict=True):
             leaf.grad = gradient
+        self.ranks.average_gradients(beside=shared)
+        written = [leaf for leaf in reached if leaf.grad is not None]
+        self._check_step(losses, written, [leaf.grad for leaf in written if leaf.grad is not None], weights)
 
     def _check_step(
         self, losses: Tensor, parameters: Sequence[Tensor], gradients: Sequence[Tensor], weights: Tensor

@@ -65,11 +65,11 @@ class GramianWeighting(GradientWeighting):
                 raise UserError(
                     'gramian="representation" needs `representation`, what the task heads read, found none.'
                 )
-            gradients = RepresentationGradients(losses, parameters, representation)
+            gradients = RepresentationGradients(losses, parameters, representation, ranks=self.ranks)
         elif self.uses_representation or representation:
-            gradients = BatchedGradients(losses, parameters, representation)
+            gradients = BatchedGradients(losses, parameters, representation, ranks=self.ranks)
         else:
-            gradients = StoredGradients(losses, parameters, self._scratch, shared.heads)
+            gradients = StoredGradients(losses, parameters, self._scratch, shared.heads, ranks=self.ranks)
         weights, sizes = self._weights(gradients)
         return Decision(weights, sizes, lambda: gradients.combined(weights, sizes), gradients.heads)
 

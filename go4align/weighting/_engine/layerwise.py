@@ -15,26 +15,30 @@ from go4align.arrays import Matrix
 from go4align.errors import UserError
 from go4align.weighting._engine.gramian import add_products
 from go4align.weighting._engine.linear_layers import LinearUse, linear_uses
+from go4align.weighting._engine.ranks import ALONE, Ranks
 from go4align.weighting._engine.retained import retained
 
 Consumer = Callable[[Tensor], None]
 
 
-def layerwise_gramian(outputs: Sequence[Tensor], cotangents: Sequence[Tensor], parameters: Sequence[Tensor]) -> Matrix:
+def layerwise_gramian(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], parameters: Sequence[Tensor], ranks: Ranks = ALONE
+) -> Matrix:
     """G[i, j] = <c_i pulled back to the parameters, c_j pulled back to the parameters>.
 
     Args:
         outputs: tensors attached to the graph, which is kept.
         cotangents: one [M, *shape] per output.
         parameters: leaves of the graph; one without connection counts as zero.
+        ranks: whose mean gradients are meant, so that each layer's gradients are exchanged.
 
     Raises:
         UserError: an operation cannot be vectorised.
     """
     gramian = numpy.zeros((len(cotangents[0]),) * 2)
-    uses = linear_uses(outputs, parameters, len(gramian))
+    uses = linear_uses(outputs, parameters, len(gramian)) if ranks.size == 1 else []
     direct = [p for p in parameters if not any(p is use.weight for use in uses)]
-    handles = [p.register_hook(_reducing(lambda rows: add_products(gramian, rows))) for p in direct]
+    handles = [p.register_hook(_reducing(lambda rows: add_products(gramian, *ranks.averaged([rows])))) for p in direct]
     handles += [use.node.register_prehook(_noting(use, gramian)) for use in uses]
 
     def pull_back(*one_task: Tensor) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from go4align.checks import whole_number
 from go4align.errors import UserError
 from go4align.narrowing import PerTask
 from go4align.weighting._engine.grad_scaler import factor_of, is_scale
+from go4align.weighting._engine.ranks import ALONE, Ranks
 
 UNCHANGED = "The weighting's state is unchanged"
 
@@ -52,6 +53,7 @@ class LossChecks(PerTask):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.register_buffer("first_bad_step", torch.zeros(n_tasks, dtype=torch.int64))
         self.tasks: list[int] | None = None
+        self.ranks: Ranks = ALONE
         self._device = self.first_bad_step.device
         self._looked_for_scale = False
         self._scaled = False
@@ -66,10 +68,10 @@ class LossChecks(PerTask):
         return self._device.type == "cpu"
 
     def _checked(self, losses: Tensor, ahead: int = 1) -> tuple[Tensor, Tensor | None]:
-        """Return losses to take a step with, or raise `UserError`; and whether they are good, None if the host knows.
+        """Return losses to decide by, or raise `UserError`; and whether they are good, None if the host knows.
 
-        They are detached unless gradients are compared. `ahead` tells which step they belong to: 1 for the coming one,
-        0 for the one that was just made.
+        They are detached, and the mean of all ranks. `ahead` tells which step they belong to: 1 for the coming one, 0
+        for the one that was just made.
         """
         shape = losses.shape if isinstance(losses, Tensor) else None
         if shape != (self.n_tasks,):
@@ -85,10 +87,12 @@ class LossChecks(PerTask):
                 f"`losses` are on {losses.device} but the weighting is on {self._device}. "
                 f"Move it once, before training: weighting.to('{losses.device}')."
             )
-        if not self.checks_on_host:
-            return self._noted(losses.detach(), ahead)
-        self._check_values(losses.tolist(), ahead)
-        return losses if self.needs_gradients else losses.detach(), None
+        on_host = self.checks_on_host
+        mean = self.ranks.mean(losses.detach(), self.tasks, on_host)
+        if not on_host:
+            return self._noted(mean, ahead)
+        self._check_values(mean.tolist(), ahead)
+        return mean, None
 
     def _check_values(self, values: list[float], ahead: int) -> None:
         # One infinite or NaN entry shows in the sum; a sum that merely overflows passes the loop.

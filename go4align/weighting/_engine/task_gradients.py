@@ -23,6 +23,7 @@ from go4align.weighting._engine.gramian import COLUMNS, add_products
 from go4align.weighting._engine.graph import task_roots
 from go4align.weighting._engine.held import holds
 from go4align.weighting._engine.layerwise import layerwise_gramian
+from go4align.weighting._engine.ranks import ALONE, Ranks
 from go4align.weighting._engine.retained import gradients_of, in_double, retained
 
 
@@ -32,11 +33,13 @@ class TaskGradients(ABC):
     Args:
         losses: [M], attached to the graph, which is kept.
         parameters: the shared parameters, at least one.
+        ranks: whose mean gradients they are; those of the heads are this rank's own.
     """
 
-    def __init__(self, losses: Tensor, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, losses: Tensor, parameters: Sequence[Tensor], ranks: Ranks) -> None:
         self.losses = losses
         self.parameters = parameters
+        self.ranks = ranks
         self.heads: list[list[Tensor]] = []
         """Of each task, the gradients of what its loss alone depends on; empty where they were not taken."""
 
@@ -62,10 +65,10 @@ class TaskGradients(ABC):
         return self.losses.dtype
 
     def _combined(self, weights: Tensor) -> list[Tensor]:
-        return gradients_of(self.losses, self.parameters, weights)
+        return self.ranks.averaged(gradients_of(self.losses, self.parameters, weights))
 
     def _in_double(self, weights: Tensor) -> list[Tensor]:
-        return in_double(self.losses, self.parameters, weights)
+        return self.ranks.averaged(in_double(self.losses, self.parameters, weights))
 
 
 class StoredGradients(TaskGradients):
@@ -77,6 +80,7 @@ class StoredGradients(TaskGradients):
         scratch: holds the Jacobian of the last step, whose memory is used again on a CPU: fresh memory takes the system
             longer to hand out than a copy of the gradients takes.
         own: of each task, the leaves that its loss alone depends on, whose gradients the same pass gives; or none.
+        ranks: see `TaskGradients`.
     """
 
     def __init__(
@@ -85,8 +89,10 @@ class StoredGradients(TaskGradients):
         parameters: Sequence[Tensor],
         scratch: list[Tensor],
         own: Sequence[Sequence[Tensor]] = (),
+        *,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(losses, parameters)
+        super().__init__(losses, parameters, ranks)
         self.scratch = scratch
         self._own = own
         self.sizes = [p.numel() for p in parameters]
@@ -112,6 +118,7 @@ class StoredGradients(TaskGradients):
                 part.view(gradient.shape).copy_(gradient)
             if self._own:
                 self.heads.append(gradients[len(shared) :])
+        self.ranks.average(jacobian)
         return jacobian
 
     def _empty(self) -> Tensor:
@@ -160,10 +167,18 @@ class BatchedGradients(TaskGradients):
         parameters: the shared parameters, at least one.
         representation: what the shared parameters compute and the task heads read, if the network has such a place;
             only what lies before it is then passed through in a vectorised way.
+        ranks: see `TaskGradients`.
     """
 
-    def __init__(self, losses: Tensor, parameters: Sequence[Tensor], representation: Sequence[Tensor] = ()) -> None:
-        super().__init__(losses, parameters)
+    def __init__(
+        self,
+        losses: Tensor,
+        parameters: Sequence[Tensor],
+        representation: Sequence[Tensor] = (),
+        *,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        super().__init__(losses, parameters, ranks)
         self.outputs = representation or (losses,)
         self._whole = not representation
 
@@ -175,7 +190,7 @@ class BatchedGradients(TaskGradients):
         return representation_gradients(self.losses, self.outputs)
 
     def gramian(self) -> Matrix:
-        return layerwise_gramian(self.outputs, self.cotangents, self.parameters)
+        return layerwise_gramian(self.outputs, self.cotangents, self.parameters, self.ranks)
 
     def _combined(self, weights: Tensor) -> list[Tensor]:
         if "cotangents" not in self.__dict__:
@@ -183,7 +198,9 @@ class BatchedGradients(TaskGradients):
         weighted = [torch.tensordot(weights.to(c), c, dims=1) for c in self.cotangents]
         with retained():
             found = torch.autograd.grad(self.outputs, self.parameters, weighted, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+        return self.ranks.averaged(
+            [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+        )
 
 
 class RepresentationGradients(BatchedGradients):
@@ -197,7 +214,8 @@ class RepresentationGradients(BatchedGradients):
         gramian = numpy.zeros((len(self.losses),) * 2)
         for rows in self.cotangents:
             add_products(gramian, rows)
-        return gramian
+        self.ranks.average(torch.from_numpy(gramian))
+        return gramian / self.ranks.size  # the samples are different ones on every rank, and so are the entries
 
 
 def representation_gradients(losses: Tensor, representation: Sequence[Tensor]) -> list[Tensor]:

@@ -56,7 +56,7 @@ WALK = (
     ("study/spec/configuration.py", "Configuration", "Configuration in a Trial"),
     ("study/tuning/driver.py", "Driver", "Configuration in a Trial"),
     ("study/tuning/pool.py", "run_trials", "Tune's dict"),
-    ("study/trials/run.py", "run_trial", "Configuration in a Trial"),
+    ("study/trials/alone.py", "run_alone", "Configuration in a Trial"),
 )
 """From `study run` to the training step: file, what takes the study there, and in which form. Told by reading; a line
 whose file or name is gone ends that measurement, so that the walk is read again when the code changes."""

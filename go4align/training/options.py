@@ -53,7 +53,7 @@ class TrainingOptions(TrainingProtocol):
         whole_number("processes", self.processes, 1, _MOST)
         if self.batch_size % self.processes:
             raise UserError(
-                f"`batch_size` must be a multiple of `processes` = {self.processes}, found {self.batch_size}. Change one."
+                f"`batch_size` must be a multiple of `processes` ({self.processes}), found {self.batch_size}."
             )
         flag("compile", self.compile)
         flag("channels_last", self.channels_last)

@@ -104,7 +104,7 @@ def launch(
             folder=staged.folder,
             options=[*words(launch, "job"), *(["--final"] if final_runs else [])],
             job=f"{study.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}",
-            expected=expected(cluster, study.resources, workers),
+            expected=expected(cluster, study.resources_of("search"), workers),
             minutes=minutes,
         )
         steps = launch_steps(cluster, launched, launch.tracking_uri)
@@ -182,7 +182,7 @@ def ready(
             f"CLUSTER_FILE`, or stop it there with `ray job stop {job}`."
         )
     expected = Expected(nodes, gpus, room)
-    head.wait_until_ready(expected, study.resources, study.benchmark, minutes=minutes, tell=say)
+    head.wait_until_ready(expected, study.resources_of("search"), study.benchmark, minutes=minutes, tell=say)
 
 
 @app.command(hidden=True)
@@ -284,7 +284,7 @@ def _count(kind: "NodeKind") -> str:
 def _room(cluster: "ClusterFile", study: "StudyFile", kinds: "list[NodeKind]") -> str:
     from study.cluster import expected
 
-    trial = study.resources
+    trial = study.resources_of("search")
     needs = f"{study.name}: a trial takes {trial.cpus:g} CPUs and {trial.gpus:g} GPUs"
     if any(kind.holds(trial) is None for kind in kinds):
         return f"{needs}; how many fit shows once the hosts have joined"

@@ -181,7 +181,7 @@ class OptunaSearch:
 
     def finish(self, trial: Trial, result: TrialResult) -> None:
         """Finished -> COMPLETE with its score; stopped by the scheduler -> PRUNED with its last score; else FAIL."""
-        self._gpu_seconds += result.seconds * self._study.resources.gpus
+        self._gpu_seconds += result.seconds * self._study.resources_of("search").gpus
         search = self._searches[trial.method]
         asked, _ = self._running.pop(trial.id)
         if result.status == "finished" and result.score is not None and math.isfinite(result.score):

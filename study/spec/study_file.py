@@ -97,7 +97,7 @@ class Scheduler(Section):
 
 
 class Resources(Section):
-    """What one trial takes; half a GPU means two trials on one."""
+    """What one trial takes, or each of its processes, where several train it; half a GPU means two trials on one."""
 
     cpus: float = Field(default=1.0, ge=_FINEST)
     gpus: float = Field(default=0.0, ge=0)
@@ -111,6 +111,10 @@ class Resources(Section):
                 f"found {self.gpus}."
             )
         return self
+
+    def times(self, processes: int) -> Resources:
+        """What so many processes take."""
+        return self if processes == 1 else Resources(cpus=self.cpus * processes, gpus=self.gpus * processes)
 
 
 Seed = Annotated[int, Field(ge=0, le=_LARGEST_SEED)]
@@ -152,10 +156,17 @@ class MeasuredReference(Section):
 
 
 class Final(Section):
-    """In which options of benchmark and training final runs differ from the search: more data, more epochs."""
+    """In what final runs differ from the search: more data, more epochs, more GPUs.
+
+    Attributes:
+        benchmark, training: options that replace the search's.
+        resources: what a final run takes in all; default the study's, for each of its processes. Several GPUs are as
+            many processes, unless `training.processes` says otherwise.
+    """
 
     benchmark: dict[str, Any] = Field(default={})
     training: dict[str, Any] = Field(default={})
+    resources: Resources | None = Field(default=None, exclude_if=lambda resources: resources is None)
 
 
 class StudyFile(Kept):
@@ -230,9 +241,20 @@ class StudyFile(Kept):
             if "name" in self.final.benchmark:
                 raise UserError("`final.benchmark.name` must not be given: final runs are of the study's. Remove it.")
             try:
-                self.final_benchmark, self.final_training  # noqa: B018 - built, to see whether they can be
+                _ = self.final_benchmark, self.final_training  # to see whether they can be built
             except (UserError, ValidationError) as error:
                 raise UserError(f"`final`: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _a_gpu_each(self) -> StudyFile:
+        for stage, training in (("search", self.training), ("final", self.final_training)):
+            gpus = self.resources_of(stage).gpus  # type: ignore[arg-type]  # both are stages
+            if training.processes > 1 and gpus and gpus != training.processes:
+                raise UserError(
+                    f"`processes` must be as many as the GPUs of a {stage} run, {gpus:g}, found {training.processes}. "
+                    "Change one: each process has a GPU of its own."
+                )
         return self
 
     @property
@@ -266,12 +288,21 @@ class StudyFile(Kept):
     @property
     def final_training(self) -> TrainingOptions:
         """As final runs train."""
-        changes = self.final.training if self.final else {}
+        changes = dict(self.final.training) if self.final else {}
         known = [field.name for field in fields(TrainingOptions)]
         for key in changes:
             if key not in known:
                 raise unknown_name("key of `training`", key, known)
+        if self.final and self.final.resources and self.final.resources.gpus > 1:
+            changes.setdefault("processes", int(self.final.resources.gpus))
         return replace(self.training, **changes)
+
+    def resources_of(self, stage: Budgeted) -> Resources:
+        """What a trial under a stage's budget takes."""
+        if stage == "final" and self.final and self.final.resources:
+            return self.final.resources
+        training = self.training if stage == "search" else self.final_training
+        return self.resources.times(training.processes)
 
     def budgeted(self, configuration: Configuration, stage: Budgeted, lr: float | None = None) -> Configuration:
         """A configuration under a stage's budget: its own hyperparameters and learning rate (or `lr`), the stage's

@@ -164,7 +164,7 @@ class _Finals:
             if plan := self.plan:
                 plan.saved_with(final=self._asked)
             self._reference = self._reference or run_reference(session, "final")
-            results = session.run_all("final", self._missing)
+            results = session.run_all("final", self._missing, budget="final")
             table = self.table(results)
             self._keep(table)
             self._tell_networks(results)

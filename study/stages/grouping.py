@@ -19,6 +19,7 @@ from study.results import (
     question,
     seed_trials,
 )
+from study.spec import Budgeted
 from study.stages.final import final_seeds
 from study.stages.plan import GroupingPlan, plan_of
 from study.stages.progress import notices
@@ -77,19 +78,19 @@ class _Test:
         plan = plan_of(self._stored.name, self._stored.study_run)
         if plan:
             plan.saved_with(grouping=self._asked)
-        self._run(session, [trial for trial in self._lr_trials if trial.id not in self._known.scores])
+        self._run(session, [trial for trial in self._lr_trials if trial.id not in self._known.scores], "search")
         if len(chosen_lrs(self._lr_trials, self._known.scores)) < len(ARMS):
             raise RunFailedError(
                 "An arm of the test failed at every learning rate of its grid, see above. "
                 f"Again: study groups {self._stored.name} --test"
             )
-        self._run(session, [trial for trial in self._seed_trials if trial.id not in self._known.scores])
+        self._run(session, [trial for trial in self._seed_trials if trial.id not in self._known.scores], "final")
         if plan:
             plan.saved_with(grouping=None)
 
-    def _run(self, session: Session, trials: Sequence[Trial]) -> None:
+    def _run(self, session: Session, trials: Sequence[Trial], budget: Budgeted) -> None:
         by_id = {trial.id: trial for trial in trials}
-        for result in session.run_all("grouping", trials):
+        for result in session.run_all("grouping", trials, budget=budget):
             self._fresh[result.trial] = by_id[result.trial], result
 
     def result(self) -> GroupingResult:

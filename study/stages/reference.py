@@ -21,6 +21,6 @@ def run_reference(session: Session, stage: Budgeted = "search") -> Reference:
         return references_if_reached(keys, store, notify=notices(session.console)) if store else {}
 
     def train(trials: Sequence[Trial]) -> list[TrialResult]:
-        return session.run_all("reference", trials, compared=False)
+        return session.run_all("reference", trials, budget=stage, compared=False)
 
     return measured_reference(session.study, session.benchmark, find, train, stage)

@@ -108,7 +108,7 @@ def _tell_gains(session: Session, proposals: OptunaSearch) -> None:
 def _search(session: Session, plan: Plan, lent: LentTrials) -> Plan:
     reference = run_reference(session)
     history = session.history.of("search")
-    gpu_s = plan.study.resources.gpus * sum(result.seconds for result in history.results.values())
+    gpu_s = plan.study.resources_of("search").gpus * sum(result.seconds for result in history.results.values())
     proposals = OptunaSearch(
         plan.study,
         plan.space,

@@ -19,7 +19,7 @@ from go4align.errors import RunFailedError
 from go4align.training import watched_by
 from study.home import study_folder
 from study.search import FixedTrials, TrialSource
-from study.spec import Scheduler, StudyFile
+from study.spec import Budgeted, Scheduler, StudyFile
 from study.stages.interrupts import interruptible
 from study.stages.progress import StudyProgress, notices
 from study.store.uri import without_password
@@ -75,14 +75,21 @@ class Session:
         return self.history.wall_s + time.monotonic() - self._began
 
     def run(
-        self, stage: Stage, proposals: TrialSource, *, compared: bool = True, scheduler: Scheduler | None = None
+        self,
+        stage: Stage,
+        proposals: TrialSource,
+        *,
+        budget: Budgeted = "search",
+        compared: bool = True,
+        scheduler: Scheduler | None = None,
     ) -> list[TrialResult]:
-        """Run all proposed trials of a stage; `compared` says whether their scores can be."""
+        """Run all proposed trials of a stage, which are under one budget; `compared` says whether their scores can
+        be."""
         watched = watched_by(self.study.training.selection_rule.metric, self.benchmark) if compared else None
         with StudyProgress(stage, proposals.total, self.console, watched, done=proposals.done) as progress:
             return run_trials(
                 proposals,
-                resources=self.study.resources,
+                resources=self.study.resources_of(budget),
                 trackers=[self.tracker, progress],
                 folder=self.folder,
                 stage=stage,
@@ -93,12 +100,14 @@ class Session:
                 any_code=self.any_code,
             )
 
-    def run_all(self, stage: Stage, trials: Sequence[Trial], *, compared: bool = True) -> list[TrialResult]:
+    def run_all(
+        self, stage: Stage, trials: Sequence[Trial], *, budget: Budgeted = "search", compared: bool = True
+    ) -> list[TrialResult]:
         """Run the given trials, but for those that an earlier session finished."""
         known = self.history.of(stage).results
         missing = [trial for trial in trials if trial.id not in known]
         results = [known[trial.id] for trial in trials if trial.id in known]
-        return results + (self.run(stage, FixedTrials(missing), compared=compared) if missing else [])
+        return results + (self.run(stage, FixedTrials(missing), budget=budget, compared=compared) if missing else [])
 
 
 @contextmanager
@@ -144,7 +153,7 @@ def open_session(
                 say(f"Data: {benchmark.data_note}")
             say("Starting Ray" if address is None else f"Connecting to Ray at {address}")
             stack.enter_context(ray_session(address))
-            check_resources(study.resources)
+            check_resources(study.resources_of("search"))
         resume = (goes_on or f"study resume {study.name}") + (f" --address {address}" if address else "")
         overdue = partial(_leave, tracker, say, resume)
         timer = stack.enter_context(interruptible(say, overdue))  # after Ray, which sets a handler of its own

@@ -83,9 +83,9 @@ class TimedTraining:
 def _serve(pipe: Connection, text: str) -> None:
     import torch
 
+    from study.trials.alone import build_trainer
     from study.trials.memory import PeakMemory
     from study.trials.records import Trial
-    from study.trials.run import build_trainer
 
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"

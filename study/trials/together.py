@@ -1,7 +1,7 @@
 """One trial in several processes of a machine, each with its share of every batch and, where there are any, its GPU.
 
 The trial's own process starts them, passes on what the first of them tells, and begins them anew from the last
-checkpoint where one dies; `study.trials.run` is all that each of them does.
+checkpoint where one dies; `study.trials.alone` is all that each of them does.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import torch
 import torch.distributed as dist
 
 from go4align.training import Checkpoints, EpochRecord
+from study.trials.alone import ATTEMPTS, run_alone
 from study.trials.records import Trial, TrialResult
-from study.trials.run import ATTEMPTS, run_alone
 
 _WAIT = timedelta(minutes=30)
 """For another process: as long as the slowest validation, or reading of data, may take."""
@@ -68,7 +68,7 @@ class _Parts:
     network: Path | None
 
     @contextmanager
-    def started(self) -> Iterator[Mapping[Connection, BaseProcess]]:
+    def started(self) -> Iterator[dict[Connection, BaseProcess]]:
         """Start all of them; none is left in the end."""
         processes: dict[Connection, BaseProcess] = {}
         with tempfile.TemporaryDirectory(prefix="go4align-") as folder:
@@ -76,7 +76,7 @@ class _Parts:
                 for rank in range(self.trial.configuration.training.processes):
                     ours, theirs = _CONTEXT.Pipe(duplex=False)
                     arguments = (self, rank, f"file://{folder}/meeting", theirs)
-                    process = _CONTEXT.Process(target=_take_part, args=arguments, daemon=True)
+                    process: BaseProcess = _CONTEXT.Process(target=_take_part, args=arguments, daemon=True)
                     process.start()
                     theirs.close()
                     processes[ours] = process
@@ -136,9 +136,7 @@ def _take_part(parts: _Parts, rank: int, meeting: str, told: Connection) -> None
         if leads:
             told.send(record)
 
-    result = run_alone(
-        trial, report, device=device, threads=parts.threads, checkpoints=checkpoints, network=network
-    )
+    result = run_alone(trial, report, device=device, threads=parts.threads, checkpoints=checkpoints, network=network)
     if leads or result.status == "failed":
         told.send(result)
     told.close()

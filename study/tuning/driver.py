@@ -15,9 +15,9 @@ from go4align.training import Checkpoints, EpochRecord
 from study.search.source import TrialSource
 from study.spec.configuration import Configuration
 from study.tracking import Tracker
+from study.trials.alone import ATTEMPTS
 from study.trials.history import History
 from study.trials.records import Trial, TrialResult
-from study.trials.run import ATTEMPTS
 from study.tuning.cluster import NodeWatch
 
 _R = TypeVar("_R")

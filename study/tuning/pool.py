@@ -17,11 +17,12 @@ from go4align.training import Checkpoints, EpochRecord
 from study.search.source import TrialSource
 from study.spec.study_file import Resources, Scheduler
 from study.tracking import Tracker
+from study.trials.alone import refusal
 from study.trials.code import source_digest
 from study.trials.history import History
 from study.trials.networks import network_file
 from study.trials.records import Trial, TrialResult
-from study.trials.run import refusal, run_trial
+from study.trials.run import run_trial
 from study.tuning.asha import MethodwiseASHA
 from study.tuning.cluster import NodeWatch
 from study.tuning.driver import Driver, DriverOnly
@@ -38,7 +39,7 @@ _SETTINGS = {
 _CHECKPOINTS = "checkpoints"
 
 _RESTARTS = 20
-"""How often Tune starts a trial again whose worker or node died. `trials.run.ATTEMPTS` ends it long before that, but
+"""How often Tune starts a trial again whose worker or node died. `trials.alone.ATTEMPTS` ends it long before that, but
 for one that gets further every time, or whose worker cannot even start."""
 
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a lost worker's traceback: trackers are told

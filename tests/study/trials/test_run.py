@@ -12,8 +12,9 @@ from records import GOOD
 from go4align.training import Checkpoints, EpochRecord
 from study.spec.configuration import Configuration
 from study.spec.study_file import StudyFile
+from study.trials.alone import ATTEMPTS, SLOW_SAVE_S
 from study.trials.records import Trial, TrialResult
-from study.trials.run import ATTEMPTS, SLOW_SAVE_S, run_trial
+from study.trials.run import run_trial
 
 STUDY = StudyFile.model_validate(GOOD)
 REFERENCE = {split: {f"task{m}/mae": 10.0 ** (4 * m / 5 - 2) for m in range(6)} for split in ("val", "test")}

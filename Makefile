@@ -65,6 +65,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "[2/3] Installing torch, pinned by constraints.txt"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	@echo "[3/3] Installing this project and about 150 pinned packages (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[qm9,images,sdp,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[study,clusterings,qm9,images,sdp,dev]'
 	@echo '$(CURDIR)' > $@
 	@echo "Ready: $(BIN)/study --help"

@@ -7,9 +7,10 @@ study.final("qm9-demo", seeds=3)
 study.open_study("qm9-demo").trials
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from go4align.lazy import lazy_names
+from study.extra import require_extra
 
 if TYPE_CHECKING:
     from study.api import (
@@ -50,7 +51,7 @@ __all__ = [
     "write_report",
 ]
 
-__getattr__ = lazy_names(
+_named = lazy_names(
     __name__,
     {
         "Launch": "stages",
@@ -71,3 +72,9 @@ __getattr__ = lazy_names(
         "write_report": "api",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        require_extra()
+    return _named(name)

@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from go4align.disk import lock, replacing
 from go4align.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Build = Callable[[Path], None]
 """Writes the .npy files into the folder that it is given (`save_array`), and removes whatever else it put there."""
@@ -106,7 +109,7 @@ def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
 
 @contextmanager
 def progress(data_set: str, samples: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal's stderr; elsewhere a line at the start and one at the end.
+    """A progress bar on a terminal's stderr, where rich is installed; elsewhere a line at the start and one at the end.
 
     Yields a function to call with the number of samples just finished.
 
@@ -115,18 +118,26 @@ def progress(data_set: str, samples: str, total: int | None) -> Iterator[Callabl
         samples: what it consists of: "molecules".
         total: how many, None if not known.
     """
-    if not sys.stderr.isatty():
+    bar = _bar() if sys.stderr.isatty() else None
+    if bar is None:
         sys.stderr.write(f"{data_set}: converting {'' if total is None else f'{total:,} '}{samples}, once\n")
         yield lambda count: None
         sys.stderr.write(f"{data_set}: converted\n")
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with bar:
         task = bar.add_task(f"{data_set}: converting {samples}, once", total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _bar() -> "Progress | None":
+    """None without rich, which comes with the extra `study`."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        return None
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def _writable(parent: Path, data_set: str) -> Path:

@@ -32,7 +32,8 @@ class KMeansPyTorch(Grouping):
         try:
             import kmeans_pytorch  # noqa: F401
         except ImportError as error:
-            raise UserError('clustering="kmeans_pytorch" needs a package: pip install kmeans-pytorch') from error
+            need = 'clustering="kmeans_pytorch" needs the extra `clusterings`'
+            raise UserError(f'{need}: pip install "go4align-study[clusterings]"') from error
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def _group(self, values: Array) -> tuple[Array, Array]:

@@ -1,46 +1,27 @@
 """The `study` command: the terminal, nothing else prints."""
 
 import sys
-from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
 from go4align.errors import UserError
-from study.cli import clusters, data, reports
-from study.cli.console import complain
-from study.cli.output import code_of, guarded_output
-from study.cli.studies import app
+from go4align.lazy import lazy_names
+from study.extra import require_extra
+
+if TYPE_CHECKING:
+    from study.cli.command import app
 
 __all__ = ["app", "main"]
 
-app.command()(data.data)
-app.command()(data.doctor)
-app.command()(reports.report)
-app.command()(reports.groups)
-app.command("time")(reports.time_methods)
-app.command()(reports.watch)
-app.command()(clusters.launch)
-app.command()(clusters.attach)
-app.command()(clusters.down)
-app.add_typer(clusters.app, name="cluster")
+__getattr__ = lazy_names(__name__, {"app": "command"})
 
 
 def main() -> None:
-    """Console entry point: a user's mistake is one line on stderr and exit code 2."""
-    output = guarded_output()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
-    sys.exit(code_of(output, _run()))
-
-
-def _run() -> int:
-    """The exit code of the command."""
+    """Console entry point, which needs nothing but the library to say what is missing."""
     try:
-        app()
+        require_extra()
     except UserError as error:
-        complain(f"study: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except SystemExit as ended:  # as the library of the command line ends every command
-        return ended.code if isinstance(ended.code, int) else bool(ended.code)
-    return 0
+        sys.stderr.write(f"study: {error}\n")
+        sys.exit(error.exit_code)
+    from study.cli import command
+
+    command.main()

@@ -24,7 +24,8 @@ def findings(cluster: ClusterFile, study: StudyFile | None = None, store: str | 
         study: what shall run on it.
         store: the tracking store that a command line names.
     """
-    found = [*_scalars(cluster), *name_findings(cluster), *_commands(cluster), *_files(cluster), *_storage(cluster)]
+    found = [*_scalars(cluster), *name_findings(cluster), *_installs(cluster), *_commands(cluster)]
+    found += [*_files(cluster), *_storage(cluster)]
     found += _store(cluster, study, store)
     return found + (list(_resources(cluster, study)) if study else [])
 
@@ -37,6 +38,15 @@ def cluster_store(cluster: ClusterFile, study: StudyFile | None = None, store: s
 def _scalars(cluster: ClusterFile) -> Iterator[str]:
     for line, text in read_otherwise(read_text(cluster.path, "cluster file")):
         yield read_by_ray(line, text)
+
+
+def _installs(cluster: ClusterFile) -> Iterator[str]:
+    """What a node runs is in the extra `study`; files written before there was one lack it."""
+    commands = cluster.config.get("head_setup_commands", []) + cluster.config.get("worker_setup_commands", [])
+    for command in dict.fromkeys(commands):  # Ray has put `setup_commands` into both
+        extras = re.search(r"go4align.*pip install .*\.\[([\w,]+)\]", command)
+        if extras and "study" not in extras[1].split(","):
+            yield f"`setup_commands`: nodes need the extra `study`, found .[{extras[1]}]: write .[study,{extras[1]}]."
 
 
 def _commands(cluster: ClusterFile) -> Iterator[str]:

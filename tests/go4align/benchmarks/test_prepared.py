@@ -102,3 +102,7 @@ def test_progress_is_a_bar_on_a_terminal_and_two_lines_elsewhere(
     with progress("Mine", "molecules", 1000) as report:
         report(1000)
     assert "1000/1000" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # the library alone
+    with progress("Mine", "molecules", None):
+        pass
+    assert capsys.readouterr().err == "Mine: converting molecules, once\nMine: converted\n"

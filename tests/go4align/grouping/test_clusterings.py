@@ -101,10 +101,21 @@ def test_the_relaxation_is_tight_where_k_means_is_clear_and_near_it_elsewhere() 
         assert sums[0] <= sums[1] * (1 + 1e-9) <= 1.5 * sums[0]
 
 
-def test_a_missing_extra_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cvxpy", None)
-    with pytest.raises(UserError, match=r'clustering="sdp" needs the extra `sdp`: pip install "go4align-study\[sdp\]"'):
-        build("sdp", 3)
+@pytest.mark.parametrize(
+    ("clustering", "package", "extra"),
+    [
+        ("kmeans_pytorch", "kmeans_pytorch", "clusterings"),
+        ("spectral", "sklearn", "clusterings"),
+        ("sdp", "cvxpy", "sdp"),
+    ],
+)
+def test_a_missing_extra_is_one_line_with_the_command(
+    clustering: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    command = rf'pip install "go4align-study\[{extra}\]"$'
+    with pytest.raises(UserError, match=rf'^clustering="{clustering}" needs the extra `{extra}`: {command}'):
+        build(clustering, 3)
 
 
 def test_an_unsolved_program_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,10 @@ def _command(kind: str, old: str, new: str) -> Edit:
         (_command("worker", "ray stop", "true"), ["`worker_start_ray_commands`", "`ray stop`"]),
         (lambda c: c["file_mounts"].pop("~/.ray/auth_token"), ["`file_mounts`", "~/.ray/auth_token"]),
         (lambda c: c["file_mounts"].update(a="/no/such"), ["`file_mounts.a`", "'/no/such'"]),
+        (
+            lambda c: c.update(setup_commands=["cd go4align-study && pip install -e '.[qm9,aws]'"]),
+            ["`setup_commands`", "found .[qm9,aws]", "write .[study,qm9,aws]"],
+        ),
         (lambda c: c["auth"].update(ssh_private_key="/no/key"), ["`auth.ssh_private_key`", "'/no/key'"]),
     ],
 )

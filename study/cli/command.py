@@ -1,0 +1,46 @@
+"""All commands, and how they end."""
+
+import sys
+from io import TextIOWrapper
+
+from go4align.errors import UserError
+from study.cli import clusters, data, reports
+from study.cli.console import complain
+from study.cli.output import code_of, guarded_output
+from study.cli.studies import app
+
+__all__ = ["app", "main"]
+
+app.command()(data.data)
+app.command()(data.doctor)
+app.command()(reports.report)
+app.command()(reports.groups)
+app.command("time")(reports.time_methods)
+app.command()(reports.watch)
+app.command()(clusters.launch)
+app.command()(clusters.attach)
+app.command()(clusters.down)
+app.add_typer(clusters.app, name="cluster")
+
+
+def main() -> None:
+    """Run the command that the process was started with: a user's mistake is one line on stderr and exit code 2."""
+    output = guarded_output()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
+    sys.exit(code_of(output, _run()))
+
+
+def _run() -> int:
+    """The exit code of the command."""
+    try:
+        app()
+    except UserError as error:
+        complain(f"study: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as ended:  # as the library of the command line ends every command
+        return ended.code if isinstance(ended.code, int) else bool(ended.code)
+    return 0

@@ -2,6 +2,6 @@
 
 from go4align.grouping.base import Grouping, Groups
 from go4align.grouping.exact_kmeans import exact_kmeans
-from go4align.grouping.registry import CLUSTERINGS, build_grouping
+from go4align.grouping.registry import CLUSTERINGS, available_clusterings, build_grouping
 
-__all__ = ["CLUSTERINGS", "Grouping", "Groups", "build_grouping", "exact_kmeans"]
+__all__ = ["CLUSTERINGS", "Grouping", "Groups", "available_clusterings", "build_grouping", "exact_kmeans"]

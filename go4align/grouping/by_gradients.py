@@ -54,17 +54,24 @@ class GradientGrouping(Grouping):
         return self._labelled(values, gramian)
 
     def _labelled(self, values: Vector, gramian: Matrix) -> tuple[Indices, Vector]:
-        labels = self._label(cosines(gramian), self.n_groups)
-        if self.n_groups != "auto":
-            labels = split_until(values, labels, self.n_groups)
-        return ordered_groups(values, numpy.unique(labels, return_inverse=True)[1])
+        count = self.n_groups
+        labels = numpy.arange(len(values)) if count == len(values) else numpy.zeros(len(values), numpy.int64)
+        if count == "auto" or 1 < count < len(values):
+            labels = numpy.unique(self._label(cosines(gramian), count), return_inverse=True)[1]
+        return ordered_groups(values, labels if count == "auto" else split_until(values, labels, count))
 
     def _group(self, values: Array) -> tuple[Array, Array]:
         return self._grouped(values, None)
 
     @abstractmethod
     def _label(self, cosines: Matrix, n_groups: GroupCount) -> Indices:
-        """Groups [M] in any numbers, of which `n_groups` at most, from the cosines [M, M] of the tasks' gradients."""
+        """Groups [M] in any numbers from the cosines [M, M] of the tasks' gradients.
+
+        Args:
+            cosines: with 1 on the diagonal.
+            n_groups: the most groups that there may be, 1 < K < M; of fewer, those of widest indicators are split. Or
+                "auto".
+        """
 
 
 def cosines(gramian: Matrix) -> Matrix:

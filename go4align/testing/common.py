@@ -22,7 +22,8 @@ def requirement(kind: str) -> Require:
 
     def require(kept: bool, required: str, found: object) -> None:
         if not kept:
-            raise BrokenContractError(f"A {kind}'s contract requires {required}; found {str(found)[:200]}.")
+            article = "An" if kind[0] in "aeiou" else "A"
+            raise BrokenContractError(f"{article} {kind}'s contract requires {required}; found {str(found)[:200]}.")
 
     return require
 

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -171,7 +170,7 @@ def _gramian(n_tasks: int, kind: str) -> Matrix:
         "apart": lambda: torch.diag(torch.logspace(-6, 6, n_tasks, dtype=torch.float64, device="cpu")),
     }
     made = rows[kind]()
-    gramian: Any = (made @ made.T).numpy()
+    gramian: Matrix = (made @ made.T).numpy()
     return gramian
 
 

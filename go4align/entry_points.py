@@ -38,8 +38,8 @@ class EntryPoints:
         claims = _claims(self.groups).get(name, ())
         if claims and name in self.own:
             raise UserError(
-                f"{self.told(claims[0])} must have a name of its own, found that of one of go4align's own {self.kind}s. "
-                "Rename its entry point, or uninstall the package."
+                f"{self.told(claims[0])} must have a name of its own, found that of one of go4align's own {self.kind}s."
+                " Rename its entry point, or uninstall the package."
             )
         if len(claims) > 1:
             told = " and ".join(f"{_package(entry)} ({entry.value})" for entry in claims)

@@ -6,19 +6,17 @@ Another package registers its class under the entry point group `go4align.benchm
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, cast
 
 from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.own_network import names_own_network, put_network
+from go4align.entry_points import EntryPoints
 from go4align.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from go4align.benchmarks.data import DataSource
-
-GROUP = "go4align.benchmarks"
 
 _BENCHMARKS = {
     "celeba": "go4align.benchmarks.celeba.benchmark:CelebA",
@@ -27,26 +25,27 @@ _BENCHMARKS = {
     "qm9": "go4align.benchmarks.qm9:QM9",
     "toy": "go4align.benchmarks.toy:Toy",
 }
+_OTHERS = EntryPoints("benchmark", "go4align.benchmarks", own=_BENCHMARKS)
 
 
 def available_benchmarks() -> tuple[str, ...]:
     """The registered names, those of other packages last."""
-    return (*_BENCHMARKS, *(name for name in _entries() if name not in _BENCHMARKS))
+    return (*_BENCHMARKS, *_OTHERS.names())
 
 
 def benchmark_class(name: str) -> type[Benchmark]:
     """The class of a benchmark, for what needs no options: its protocol, its small variant.
 
     Raises:
-        UserError: an unknown name (with the nearest known one), or a package whose benchmark cannot be imported or is
-            none.
+        UserError: an unknown name (with the nearest known one), one that two packages claim, or a package whose
+            benchmark cannot be imported or is none.
     """
-    if name in _BENCHMARKS:
-        module, cls = _BENCHMARKS[name].split(":")
-        return cast(type[Benchmark], getattr(import_module(module), cls))
-    if name not in _entries():
+    if name not in available_benchmarks():
         raise unknown_name("benchmark", name, available_benchmarks())
-    return _loaded(_entries()[name])
+    if (entry := _OTHERS.find(name)) is not None:
+        return _loaded(entry)
+    module, cls = _BENCHMARKS[name].split(":")
+    return cast(type[Benchmark], getattr(import_module(module), cls))
 
 
 def benchmark_options(name: str) -> dict[str, Any]:
@@ -99,26 +98,13 @@ def build_benchmark(name: str, **options: Any) -> Benchmark:
 
 def _of_package(benchmark: Benchmark, name: str) -> Benchmark:
     """The benchmark, which knows the package and version that it comes from, if that is another one."""
-    if name not in _BENCHMARKS and (distribution := _entries()[name].dist) is not None:
-        vars(benchmark)["provenance"] = f"{distribution.name} {distribution.version}"
+    if provenance := _OTHERS.provenance(name):
+        vars(benchmark)["provenance"] = provenance
     return benchmark
 
 
-@cache
-def _entries() -> dict[str, EntryPoint]:
-    """Benchmarks of other packages; nothing is imported for it."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value)}
-
-
 def _loaded(entry: EntryPoint) -> type[Benchmark]:
-    package = entry.dist.name if entry.dist else "?"
-    whose = f"The benchmark '{entry.name}' of the package {package} ({entry.value})"
-    try:
-        found = entry.load()
-    except Exception as error:  # whatever goes wrong in another package's module
-        raise UserError(f"{whose} cannot be imported: {type(error).__name__}: {error}. Mend or reinstall it.") from None
-    if not (inspect.isclass(found) and issubclass(found, Benchmark)):
-        raise UserError(f"{whose} must be a subclass of go4align.Benchmark, found {found!r}. Mend its entry point.")
+    found = _OTHERS.load(entry, Benchmark)  # type: ignore[type-abstract]
     if found.name != entry.name:
-        raise UserError(f"{whose} must have that name, found `name` = '{found.name}'. Make them equal.")
+        raise UserError(f"{_OTHERS.told(entry)} must have that name, found `name` = '{found.name}'. Make them equal.")
     return found

@@ -7,8 +7,9 @@ import numpy
 
 from go4align.arrays import Mask, Matrix, Vector
 from go4align.checks import option, real_number
+from go4align.grouping.base import GramianForm
 from go4align.weighting._engine.gradient_weighting import Heads
-from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.gramian_weighting import GramianWeighting
 from go4align.weighting._engine.solvers import (
     EPSILON,
     UnitRows,

@@ -5,15 +5,17 @@ Shen, Wang, Xiao, van Noord and Worring, "GO4Align: Group Optimization for Multi
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
+from go4align.arrays import Matrix
 from go4align.checks import flag, mapping
 from go4align.errors import UserError
-from go4align.grouping import build_grouping
+from go4align.grouping import Grouping, build_grouping
 from go4align.grouping.base import Space
 from go4align.weighting._engine.base import Shared, StepRecord, Weighting
+from go4align.weighting._engine.shared import check_shared, gradients_by, trainable
 from go4align.weighting.registry import build_indicator
 from go4align.weighting.risk_guided import Scale
 
@@ -49,7 +51,8 @@ class GO4Align(Weighting):
         space: "linear" (default, the paper) or "log", see `Grouping`: prefer "log" where losses differ by orders of
             magnitude and K is small.
         clustering: "exact" (default); "kmeans_pytorch", the paper's package, which often misses the optimum;
-            "spectral"; "sdp"; "given", fixed or random groups; or "none" (see `go4align.grouping`).
+            "spectral"; "sdp"; "gradient_affinity", by the tasks' gradients, of which every step then takes each once;
+            "given", fixed or random groups; or "none" (see `go4align.grouping`).
         clustering_options: further options of the clustering, such as `labels` of "given".
         indicator: "risk_guided" (default, Eq. 5-7), or the name of a method whose weights are the indicator (Table 7),
             before any clipping; gradients, losses after the step and learnable parameters that the method needs are
@@ -83,21 +86,50 @@ class GO4Align(Weighting):
         super().__init__(n_tasks, task_names=task_names)
         self.normalise = flag("normalise", normalise)
         options = _indicator_options(indicator, indicator_options, {"beta": beta, "scale": scale, "smooth": smooth})
-        self.indicator = build_indicator(indicator, n_tasks, task_names=self.task_names, **options)
-        for need in _TAKEN_OVER:
-            setattr(self, need, getattr(self.indicator, need))
         further = mapping("clustering_options", clustering_options)
         for name in _OUTSIDE:
             if name in further:
                 raise UserError(
                     f"`{name}` is no option of a clustering, found it in `clustering_options`. Move it out."
                 )
-        self.grouping = build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **further)
+        self._compose(
+            build_indicator(indicator, n_tasks, task_names=self.task_names, **options),
+            build_grouping(clustering, n_tasks, n_groups, space=space, seed=seed, **further),
+        )
+
+    @classmethod
+    def of(cls, indicator: Weighting, grouping: Grouping, *, normalise: bool = False) -> Self:
+        """GO4Align of parts that are built already, such as anyone's own.
+
+        Args:
+            indicator: whose weights are grouped; `is_indicator`.
+            grouping: of as many tasks.
+            normalise: see the class.
+
+        Raises:
+            UserError: weights that cannot be grouped, or another number of tasks.
+        """
+        if not indicator.is_indicator:
+            raise UserError(f"`indicator` must have weights that can be grouped, found {type(indicator).__name__}.")
+        if grouping.n_tasks != indicator.n_tasks:
+            raise UserError(f"`grouping` must be of {indicator.n_tasks} tasks, found one of {grouping.n_tasks}.")
+        made = cls(indicator.n_tasks, normalise=normalise, task_names=indicator.task_names)
+        made._compose(indicator, grouping)
+        return made
+
+    def _compose(self, indicator: Weighting, grouping: Grouping) -> None:
+        self.indicator = indicator
+        self.grouping = grouping
+        for need in _TAKEN_OVER:
+            setattr(self, need, getattr(indicator, need))
+        if grouping.needs_gramian:
+            self.needs_gradients = True
+            self.uses_representation |= grouping.gramian != "stored"
 
     @property
     def checks_on_host(self) -> bool:
-        """As the indicator does."""
-        return self.indicator.checks_on_host
+        """As the indicator does; always where the grouping compares gradients, which the host does."""
+        return self.grouping.needs_gramian or self.indicator.checks_on_host
 
     def learn(self, losses: Tensor) -> None:
         """As the indicator does."""
@@ -113,12 +145,21 @@ class GO4Align(Weighting):
         return self.indicator.parameter_groups()
 
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
-        labels, centres = self.indicator.grouped_by(self.grouping, losses, shared)
+        gramian = self._gramian(losses, trainable(shared)) if self.grouping.needs_gramian else None
+        seen = losses if self.indicator.needs_gradients else losses.detach()
+        labels, centres = self.indicator.grouped_by(self.grouping, seen, shared, gramian)
         weights = centres.index_select(0, labels)  # half the time of centres[labels]
         if self.normalise:
             factor = len(weights) / weights.sum()
             weights, centres = factor * weights, factor * centres
         return StepRecord(weights, labels, centres)
+
+    def _gramian(self, losses: Tensor, shared: Shared) -> Matrix:
+        """Of the gradients that the grouping asks for, a backward pass for each task; the graph is kept."""
+        check_shared(losses, shared)
+        gramian = gradients_by(self.grouping.gramian, losses, shared, [], self.ranks).gramian()
+        self._check_finite(gramian.diagonal())
+        return gramian
 
     def _learn_after(self, losses: Tensor) -> None:
         self.indicator._learn_after(losses)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import numpy
 
 from go4align.arrays import Matrix, Vector
+from go4align.grouping.base import GramianForm
 from go4align.weighting._engine.gradient_weighting import Heads
-from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.gramian_weighting import GramianWeighting
 from go4align.weighting._engine.solvers import spread, unit_rows, warn_unsolved
 
 RANK = 1e-12

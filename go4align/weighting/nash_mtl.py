@@ -9,8 +9,9 @@ from torch import Tensor
 
 from go4align.arrays import Matrix, Vector
 from go4align.checks import whole_number
+from go4align.grouping.base import GramianForm
 from go4align.weighting._engine.gradient_weighting import Heads
-from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.gramian_weighting import GramianWeighting
 from go4align.weighting._engine.solvers import EPSILON, root, spread, unit_rows, warn_unsolved
 from go4align.weighting._engine.task_gradients import TaskGradients
 

@@ -7,9 +7,10 @@ import numpy
 import torch
 
 from go4align.arrays import Indices, Matrix, Vector
+from go4align.grouping.base import GramianForm
 from go4align.randomness import Draws
 from go4align.weighting._engine.gradient_weighting import Heads
-from go4align.weighting._engine.gramian_weighting import GramianForm, GramianWeighting
+from go4align.weighting._engine.gramian_weighting import GramianWeighting
 
 
 class PCGrad(GramianWeighting):

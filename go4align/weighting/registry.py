@@ -1,6 +1,7 @@
 """The methods by the field's short names: a new one is one file and one line here.
 
-A method's module is imported when it is asked for, not before: listing the names costs no torch.
+A method's module is imported when it is asked for, not before: listing the names costs no torch. Other packages
+register theirs under the entry point groups `go4align.weightings` and `go4align.indicators`; see docs/own-parts.md.
 """
 
 import inspect
@@ -9,7 +10,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from go4align.errors import unknown_name
+from go4align.entry_points import EntryPoints
+from go4align.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from go4align.weighting._engine.base import Weighting
@@ -34,17 +36,24 @@ _METHODS = {
 _INDICATORS = {"risk_guided": "risk_guided:RiskGuided"}
 """Made to be grouped, and no method of a study: `go4align` with clustering "none" trains with their weights."""
 _ALL = {**_INDICATORS, **_METHODS}
+_METHODS_OF_OTHERS = EntryPoints("method", "go4align.weightings", own=_ALL)
+_INDICATORS_OF_OTHERS = EntryPoints("indicator", "go4align.indicators", "go4align.weightings", own=_ALL)
+_PARTS = {
+    "indicator": _INDICATORS_OF_OTHERS,
+    "clustering": EntryPoints("clustering", "go4align.groupings", own=()),
+}
+"""Hyperparameters that name a further part, which may come from another package."""
 _NOT_TUNED = ("n_tasks", "task_names")
 
 
 def available_methods() -> tuple[str, ...]:
     """The names that `build_weighting` knows."""
-    return tuple(_METHODS)
+    return (*_METHODS, *_METHODS_OF_OTHERS.names())
 
 
 def available_indicators() -> tuple[str, ...]:
-    """The names that `GO4Align` knows as indicators."""
-    return tuple(name for name in _ALL if _load(name).is_indicator)
+    """The names that `GO4Align` knows as indicators; a broken part of another package among them."""
+    return tuple(name for name in (*_ALL, *_INDICATORS_OF_OTHERS.names()) if _may_be_indicator(name))
 
 
 def hyperparameters(name: str) -> Mapping[str, Any]:
@@ -53,14 +62,21 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
     Raises:
         UserError: an unknown name; the nearest one is suggested.
     """
-    return _hyperparameters(_known("method", name, _METHODS))
+    return _hyperparameters(_method(name))
+
+
+def provenance(name: str, options: Mapping[str, Any]) -> str:
+    """The packages, with their versions, that a method and what its hyperparameters name come from; "" for ours."""
+    found = [_METHODS_OF_OTHERS.provenance(name)]
+    found += [parts.provenance(options.get(key)) for key, parts in _PARTS.items()]
+    return "; ".join(dict.fromkeys(filter(None, found)))
 
 
 def compares_gradients(name: str) -> bool:
     """Whether a method combines the tasks' gradients, so that weights of losses do not say what it did."""
     from go4align.weighting._engine.gradient_weighting import GradientWeighting
 
-    return issubclass(_load(_known("method", name, _METHODS)), GradientWeighting)
+    return issubclass(_method(name), GradientWeighting)
 
 
 def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
@@ -72,35 +88,49 @@ def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
         options: its hyperparameters (see `hyperparameters(name)`), and `task_names` for error messages.
 
     Raises:
-        UserError: an unknown method or hyperparameter (the nearest known one is suggested), or a value out of range.
+        UserError: an unknown method or hyperparameter (the nearest known one is suggested), a value out of range, or a
+            method of another package that cannot be imported, or that two packages claim.
     """
-    return _build(_known("method", name, _METHODS), n_tasks, options)
+    return _build(name, _method(name), n_tasks, options)
 
 
 def build_indicator(name: str, n_tasks: int, **options: Any) -> "Weighting":
     """Build an indicator by name, one of `available_indicators()`; else as `build_weighting`."""
-    return _build(_known("indicator", name, available_indicators()), n_tasks, options)
+    if not isinstance(name, str) or name not in available_indicators():
+        raise unknown_name("indicator", name, available_indicators())
+    return _build(name, _load(name, _INDICATORS_OF_OTHERS), n_tasks, options)
 
 
-def _build(name: str, n_tasks: int, options: Mapping[str, Any]) -> "Weighting":
-    known = (*_hyperparameters(name), "task_names")
+def _build(name: str, method: "type[Weighting]", n_tasks: int, options: Mapping[str, Any]) -> "Weighting":
+    known = (*_hyperparameters(method), "task_names")
     for option in options:
         if option not in known:
             raise unknown_name(f"hyperparameter of '{name}'", option, known)
-    return _load(name)(n_tasks, **options)
+    return method(n_tasks, **options)
 
 
-def _hyperparameters(name: str) -> Mapping[str, Any]:
-    parameters = inspect.signature(_load(name)).parameters.values()
+def _hyperparameters(method: "type[Weighting]") -> Mapping[str, Any]:
+    parameters = inspect.signature(method).parameters.values()
     return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
 
 
-def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) -> str:
-    if not isinstance(name, str) or name not in known:
-        raise unknown_name(kind, name, known)
-    return name
+def _method(name: object) -> "type[Weighting]":
+    if not isinstance(name, str) or name not in available_methods():
+        raise unknown_name("method", name, available_methods())
+    return _load(name, _METHODS_OF_OTHERS)
 
 
-def _load(name: str) -> type["Weighting"]:
+def _may_be_indicator(name: str) -> bool:
+    try:
+        return _load(name, _INDICATORS_OF_OTHERS).is_indicator
+    except UserError:
+        return True  # is told when it is built
+
+
+def _load(name: str, others: EntryPoints) -> "type[Weighting]":
+    if (entry := others.find(name)) is not None:
+        from go4align.weighting._engine.base import Weighting
+
+        return others.load(entry, Weighting)  # type: ignore[type-abstract]
     module, method = _ALL[name].split(":")
     return cast("type[Weighting]", getattr(import_module(f"go4align.weighting.{module}"), method))

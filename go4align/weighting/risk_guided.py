@@ -8,7 +8,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from go4align.arrays import Array, like, namespace, to_array, to_tensor
+from go4align.arrays import Array, Matrix, like, namespace, to_array, to_tensor
 from go4align.checks import flag, option, real_number
 from go4align.grouping import Grouping, Groups
 from go4align.weighting._engine.base import Shared
@@ -88,9 +88,9 @@ class RiskGuided(LossWeighting):
         """Take a step with losses [M] as `weigh` does; returns gamma [M] float64, exact in the losses' dtype."""
         return self.weigh(losses).weights.double()
 
-    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared) -> Groups:
+    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared, gramian: Matrix | None = None) -> Groups:
         """As `Weighting.grouped_by`, of log gamma."""
-        return grouping.group_log(self._log_gamma(losses))
+        return grouping.group_log(self._log_gamma(losses), gramian)
 
     def _weigh(self, losses: Tensor) -> Tensor:
         return to_tensor(self._log_gamma(losses)).exp()

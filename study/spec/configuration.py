@@ -14,7 +14,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import benchmark_class, benchmark_options, build_benchmark, check_options
 from go4align.errors import UserError, unknown_name
 from go4align.training import ANYWHERE, TrainingOptions, Watched, check_watched, watched_by
-from go4align.weighting.registry import build_weighting, hyperparameters
+from go4align.weighting.registry import build_weighting, hyperparameters, provenance
 from study.spec.sections import Kept, Name, Section, digest
 
 _LARGEST_SEED = 2**63 - 1
@@ -133,9 +133,20 @@ class MethodSection(Named):
 
     Attributes:
         label: what a study calls this variant of the method; None where it goes by the method's own name.
+        provenance: of a method, indicator or clustering of another package: which version. Filled in where the section
+            is written without; None for this project's own.
     """
 
     label: Name | None = None
+    provenance: str | None = Field(default=None, exclude_if=lambda provenance: provenance is None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, found: Any) -> Any:
+        if not isinstance(found, dict) or not isinstance(found.get("name"), str) or found.get("provenance"):
+            return found
+        known = provenance(found["name"], found)
+        return {**found, "provenance": known} if known else found
 
     @property
     def key(self) -> str:
@@ -153,8 +164,26 @@ class MethodSection(Named):
     def _known_options(self) -> Mapping[str, Any]:
         return hyperparameters(self.name)
 
+    @property
+    def written_out(self) -> dict[str, Any]:
+        return {**super().written_out, **({} if self.provenance is None else {"provenance": self.provenance})}
+
+    def check_provenance(self) -> None:
+        """Compare the packages that the section names with those of this machine.
+
+        Raises:
+            UserError: another version, or another package.
+        """
+        found = provenance(self.name, self.options)
+        if found != (self.provenance or ""):
+            raise UserError(
+                f"'{self.key}' must come from {self.provenance or 'go4align'}, found {found or 'none'} here. "
+                "Install the same version."
+            )
+
     def check(self, task_names: Sequence[str]) -> None:
         """Build the weighting once, so that a wrong hyperparameter shows before anything starts."""
+        self.check_provenance()
         build_weighting(self.name, n_tasks=len(task_names), task_names=task_names, **self.options)
 
 

@@ -91,7 +91,7 @@ def _going_on(launch: Launch, plan: Plan, file: ReadStudy | None) -> Prepared:
         loaded=loaded,
         store=store_of(plan, launch.tracking_uri, loaded.study.tracking_uri),
         plan=plan,
-        differences=tuple(differences(plan, loaded.study, loaded.space, code_in_use(loaded.benchmark))),
+        differences=tuple(differences(plan, loaded.study, loaded.space, code_in_use(loaded.study, loaded.benchmark))),
     )
 
 

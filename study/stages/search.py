@@ -44,7 +44,7 @@ def _begin(prepared: Prepared, console: Console | None) -> Plan:
         )
     lent = _lent(prepared)
     with _session(prepared, console) as session:
-        code = code_in_use(prepared.loaded.benchmark)
+        code = code_in_use(study, prepared.loaded.benchmark)
         return _search(session, begin_plan(session.tracker.study_run, store, study, space, launch, code), lent)
 
 
@@ -62,7 +62,7 @@ def _go_on(prepared: Prepared, plan: Plan, console: Console | None) -> Plan:
         return plan
     study, space, *_ = prepared.loaded
     with _session(prepared, console) as session:
-        code = code_in_use(prepared.loaded.benchmark)
+        code = code_in_use(study, prepared.loaded.benchmark)
         renewed = plan.saved_with(study=study, space=space, launch=launch, code=code, searched=False)
         begun = session.history.of("search").stages
         return _search(session, renewed, {} if begun else _lent(prepared))

@@ -141,7 +141,7 @@ def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Consol
         study, tracker, benchmark=benchmark, address=address, console=console, goes_on=goes_on
     ) as session:
         if study_run is None:
-            code = code_in_use(benchmark)
+            code = code_in_use(study, benchmark)
             begin_plan(tracker.study_run, target.store, study, space, target.launch, code).saved_with(searched=True)
         return run_reference(session)
 

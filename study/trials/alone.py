@@ -207,9 +207,10 @@ def _benchmark(section: str) -> Benchmark:
 
 
 def refusal(trial: Trial) -> str | None:
-    """Why this machine cannot train a trial: without its data, or with other ones; None where it can."""
+    """Why this machine cannot train a trial: without its data or method, or with other ones; None where it can."""
     try:
         _benchmark(trial.configuration.benchmark.model_dump_json())
+        trial.configuration.method.check_provenance()
     except ValidationError as error:  # a benchmark that this machine does not know
         return explain(error, BenchmarkSection)
     except UserError as error:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from go4align.benchmarks.base import Benchmark
+from study.spec.study_file import StudyFile
 
 _OURS = ("go4align", "study")
 
@@ -24,18 +25,20 @@ def source_digest() -> str:
     return found.hexdigest()[:12]
 
 
-def code_in_use(benchmark: Benchmark) -> dict[str, str]:
-    """What trains a benchmark here, by distribution: this project's version and sources, and the versions of the
-    packages that the benchmark's data come from, or that it comes from itself."""
+def code_in_use(study: StudyFile, benchmark: Benchmark) -> dict[str, str]:
+    """What trains a study here, by distribution: this project's version and sources, the versions of the packages that
+    the benchmark's data come from, or that it comes from itself, and those of methods of other packages."""
     module = type(benchmark).__module__.partition(".")[0]
     packages = list(benchmark.packages)
     if module not in _OURS:
         packages += packages_distributions().get(module, [])
     origin = {"benchmark": benchmark.provenance} if benchmark.provenance else {}
+    methods = {name: study.method(name).provenance for name in study.methods}
     return {
         "go4align-study": f"{_version('go4align-study')}, sources {source_digest()}",
         **{package: _version(package) for package in packages},
         **origin,
+        **{f"method {name}": found for name, found in methods.items() if found},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from go4align.arrays import Matrix
 from go4align.errors import UserError
 from go4align.grouping import Grouping, Groups
 from go4align.models.base import Representation
@@ -148,14 +149,20 @@ class Weighting(LossChecks, ABC):
         shared = _shared(shared_parameters, representation)
         return self._of_labelled(losses, labelled, lambda present: self._backward(present, shared))
 
-    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared) -> Groups:
+    def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared, gramian: Matrix | None = None) -> Groups:
         """Take one step as an indicator, for checked losses [M]: the groups of its weights.
 
         A method that knows the logarithm of its weights lets that be grouped, so that nothing underflows.
+
+        Args:
+            grouping: what makes groups of them.
+            losses: [M].
+            shared: see `Shared`.
+            gramian: what the grouping may need beside the weights, see `Grouping.group`.
         """
         record = self._record(losses, shared)
         self.step.add_(ONE)
-        return grouping.group(record.weights)
+        return grouping.group(record.weights, gramian)
 
     def learn(self, losses: Tensor) -> None:
         """Accumulate gradients of the method's own `parameter_groups` for detached losses [M]."""

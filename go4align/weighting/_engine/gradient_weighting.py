@@ -1,6 +1,5 @@
 """`GradientWeighting`: methods that make a step of the tasks' gradients of the shared parameters."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -8,15 +7,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from go4align.arrays import Vector
 from go4align.checks import option, real_number
-from go4align.errors import UserError
 from go4align.weighting._engine.base import ONE, Shared, StepRecord, Weighting
 from go4align.weighting._engine.finite import all_finite, is_finite
 from go4align.weighting._engine.graph import leaves, owned
 from go4align.weighting._engine.held import held
-from go4align.weighting._engine.loss_checks import detached
 from go4align.weighting._engine.retained import in_double, largest_part, retained
+from go4align.weighting._engine.shared import check_shared, trainable
 from go4align.weighting._engine.undo import Unchanged, UnchangedGradients
 
 Heads = Literal["weighted", "sum"]
@@ -72,12 +69,12 @@ class GradientWeighting(Weighting):
 
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         """The weights before `max_norm`, in float64."""
-        return StepRecord(self._decide_checked(losses, _trainable(shared)).weights.to(losses.device, copy=True))
+        return StepRecord(self._decide_checked(losses, trainable(shared)).weights.to(losses.device, copy=True))
 
     def _weigh_shared(self, losses: Tensor, shared: Shared) -> StepRecord:
         self._checked(losses)
         with Unchanged(self._state):
-            decision = self._decide_checked(losses, _trainable(shared))
+            decision = self._decide_checked(losses, trainable(shared))
             self._check_weights(decision.weights)
         self.step.add_(ONE)
         return StepRecord(held(decision.weights, losses.dtype, decision.sizes).to(losses.device))
@@ -85,7 +82,7 @@ class GradientWeighting(Weighting):
     def _backward(self, losses: Tensor, shared: Shared) -> StepRecord:
         """The record's weights are those after `max_norm`."""
         self._checked(losses)
-        shared = _trainable(shared)
+        shared = trainable(shared)
         others = _others(losses, shared.parameters)
         if self.ranks.size == 1:
             shared = shared._replace(heads=owned(losses, others))
@@ -160,16 +157,7 @@ class GradientWeighting(Weighting):
             raise self._bad_gradient(largest_part(losses, bad, weights), bad[0].dtype, int(self.step) + 1)
 
     def _decide_checked(self, losses: Tensor, shared: Shared) -> Decision:
-        if not losses.requires_grad:
-            raise detached()
-        if not shared.parameters:
-            raise UserError(
-                "`shared_parameters` must name at least one parameter that all tasks share and that is not frozen "
-                "(requires_grad), found none. This method compares the tasks' gradients there: pass "
-                "weighting.backward(losses, shared_parameters=[...])."
-            )
-        if shared.representation:
-            _check_representation(losses, shared.parameters, shared.representation)
+        check_shared(losses, shared)
         return self._decide(losses, shared)
 
     @abstractmethod
@@ -178,15 +166,6 @@ class GradientWeighting(Weighting):
 
         The graph is kept. The shared representation is empty, or all that the losses depend on the parameters through.
         """
-
-    def _check_finite(self, squares: Vector) -> None:
-        for task, square in enumerate(squares.tolist()):
-            if not math.isfinite(square):
-                raise UserError(
-                    f"The gradient of '{self.task_names[task]}' must be finite, found one whose squared norm is "
-                    f"{square!r} at step {int(self.step) + 1}. The weighting's state is unchanged: skip this batch, "
-                    "lower the learning rate, or check that task's loss."
-                )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scratch": []}  # a copy has no use for it
@@ -209,24 +188,7 @@ def _added(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Te
     return [g.to(p.dtype) if p.grad is None else p.grad + g.to(p.dtype) for p, g in pairs]
 
 
-def _trainable(shared: Shared) -> Shared:
-    """Without frozen parameters, which an optimiser passes over, too."""
-    return shared._replace(parameters=[p for p in shared.parameters if p.requires_grad])
-
-
 def _others(losses: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """The leaves that are not shared: the task heads'."""
     shared = {id(p) for p in parameters}
     return [leaf for leaf in leaves([losses]) if id(leaf) not in shared]
-
-
-def _check_representation(losses: Tensor, parameters: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-    if any(z.grad_fn is None for z in outputs):
-        raise UserError("`representation` must be computed by the shared parameters, found a tensor without a graph.")
-    past = {id(leaf) for leaf in leaves([losses], beyond=outputs)}
-    if any(id(p) in past for p in parameters):
-        raise UserError(
-            "Every loss must depend on the shared parameters through `representation` alone, found a shared parameter "
-            "that a loss reaches in another way. Name all tensors that the heads read, or leave `representation` out "
-            '(in training: gramian="stored").'
-        )

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy
 import torch
@@ -10,19 +9,11 @@ from torch import Tensor
 
 from go4align.arrays import Matrix, Vector
 from go4align.checks import option
-from go4align.errors import UserError
+from go4align.grouping.base import GramianForm
 from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
-from go4align.weighting._engine.task_gradients import (
-    BatchedGradients,
-    RepresentationGradients,
-    StoredGradients,
-    TaskGradients,
-)
-
-GramianForm = Literal["stored", "layerwise", "representation"]
-"""Whether the tasks' gradients are kept for the Gramian, or those of one layer at a time; or the representation's are
-taken instead."""
+from go4align.weighting._engine.shared import gradients_by
+from go4align.weighting._engine.task_gradients import TaskGradients
 
 
 class GramianWeighting(GradientWeighting):
@@ -57,19 +48,7 @@ class GramianWeighting(GradientWeighting):
         self.uses_representation = gramian != "stored"
 
     def _decide(self, losses: Tensor, shared: Shared) -> Decision:
-        parameters = shared.parameters
-        representation = shared.representation
-        gradients: TaskGradients
-        if self.gramian == "representation":
-            if not representation:
-                raise UserError(
-                    'gramian="representation" needs `representation`, what the task heads read, found none.'
-                )
-            gradients = RepresentationGradients(losses, parameters, representation, ranks=self.ranks)
-        elif self.uses_representation or representation:
-            gradients = BatchedGradients(losses, parameters, representation, ranks=self.ranks)
-        else:
-            gradients = StoredGradients(losses, parameters, self._scratch, shared.heads, ranks=self.ranks)
+        gradients = gradients_by(self.gramian, losses, shared, self._scratch, self.ranks)
         weights, sizes = self._weights(gradients)
         return Decision(weights, sizes, lambda: gradients.combined(weights, sizes), gradients.heads)
 

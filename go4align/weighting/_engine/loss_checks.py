@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from go4align.arrays import Vector
 from go4align.checks import whole_number
 from go4align.errors import UserError
 from go4align.narrowing import PerTask
@@ -149,6 +150,16 @@ class LossChecks(PerTask):
                         f"{int(self.step) + 1}. {UNCHANGED}: skip this batch, or bring that task's loss to the scale "
                         "of the others."
                     )
+
+    def _check_finite(self, squares: Vector) -> None:
+        """The squared lengths [M] of the tasks' gradients."""
+        for task, square in enumerate(squares.tolist()):
+            if not math.isfinite(square):
+                raise UserError(
+                    f"The gradient of '{self.task_names[task]}' must be finite, found one whose squared norm is "
+                    f"{square!r} at step {int(self.step) + 1}. The weighting's state is unchanged: skip this batch, "
+                    "lower the learning rate, or check that task's loss."
+                )
 
     def _bad_gradient(self, task: int, dtype: object, step: int) -> UserError:
         return UserError(

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from devices import filled
-from jacobians import jacobian
 
 from go4align import UserError, build_weighting
+from go4align.testing.networks import losses_of, train
 from go4align.weighting import available_indicators
 from go4align.weighting.registry import build_indicator
 
@@ -15,67 +14,6 @@ INDICATORS = available_indicators()
 each_indicator = pytest.mark.parametrize("indicator", INDICATORS)
 LABELS = [0, 0, 1, 2, 2]
 NEEDS = ("needs_losses_after", "needs_positive_losses", "needs_gradients", "uses_representation", "depends_on_order")
-
-
-def train(weighting: Any, steps: int, start: int = 0, optimizer: Any = None) -> list[torch.Tensor]:
-    weights = []
-    rows = jacobian("plain", 5, 0, scaled=False)
-    for step in range(start, start + steps):
-        theta = torch.nn.Parameter(torch.full((rows.shape[1],), 0.1 / (step + 1), dtype=torch.float64))
-        losses = (rows @ theta).square() + 0.1
-        if optimizer is not None:
-            optimizer.zero_grad()
-        record = weighting.backward(losses, shared_parameters=[theta])
-        expected = torch.autograd.grad((rows @ theta).square() @ record.weights, theta)[0]
-        torch.testing.assert_close(theta.grad, expected)
-        if optimizer is not None:
-            optimizer.step()
-        if weighting.needs_losses_after:
-            weighting.after_step(losses.detach() * 0.9)
-        if step % 2:
-            weighting.end_epoch()
-        weights.append(record.weights)
-    return weights
-
-
-def optimizer_of(weighting: Any) -> torch.optim.Optimizer | None:
-    groups = weighting.parameter_groups()
-    return torch.optim.Adam(groups) if groups else None
-
-
-@each_indicator
-@pytest.mark.parametrize("clustering", ["exact", "none"])
-def test_weights_are_the_indicator_grouped(indicator: str, clustering: str) -> None:
-    weighting = build_weighting("go4align", 5, indicator=indicator, clustering=clustering)
-    plain = build_indicator(indicator, 5)
-    rows = jacobian("plain", 5, 1, scaled=False)
-    theta = torch.nn.Parameter(torch.ones(rows.shape[1], dtype=torch.float64))
-    torch.manual_seed(0)
-    expected = plain.weigh((rows @ theta).square(), shared_parameters=[theta]).weights
-    torch.manual_seed(0)
-    record = weighting.backward((rows @ theta).square(), shared_parameters=[theta])
-    assert record.labels is not None and record.centres is not None
-    for k, centre in enumerate(filled(record.centres)):
-        assert expected[record.labels == k].mean().item() == pytest.approx(centre.item())
-    if clustering == "none":
-        torch.testing.assert_close(record.weights, expected)
-
-
-@each_indicator
-def test_a_resumed_run_equals_an_uninterrupted_one(indicator: str) -> None:
-    whole, first, second = (build_weighting("go4align", 5, indicator=indicator, n_groups=2) for _ in range(3))
-    torch.manual_seed(0)
-    expected = train(whole, 8, optimizer=optimizer_of(whole))
-    torch.manual_seed(0)
-    optimizer = optimizer_of(first)
-    found = train(first, 4, optimizer=optimizer)
-    second.load_state_dict(first.state_dict())
-    again = optimizer_of(second)
-    if again is not None and optimizer is not None:
-        again.load_state_dict(optimizer.state_dict())
-    torch.manual_seed(7)
-    found += train(second, 4, start=4, optimizer=again)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @each_indicator
@@ -134,5 +72,5 @@ def test_the_components_of_the_indicator_are_configurations() -> None:
 def test_ablations_of_the_groups_are_configurations(options: dict[str, Any]) -> None:
     """Figure 5."""
     weighting = build_weighting("go4align", 5, clustering="given", clustering_options=options)
-    for weights in train(weighting, 4):
+    for weights in train(weighting, losses_of(5, 4)):
         assert len(weights.unique()) == 3

@@ -1,31 +1,20 @@
 """Weights beyond the range of the losses' dtype: what is written and recorded is right, or an error names the task."""
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from go4align import StepRecord, UserError, Weighting, available_methods, build_weighting, hyperparameters
+from go4align import UserError, Weighting, available_methods, build_weighting, hyperparameters
+from go4align.testing.networks import Rooted, Scaled
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.loss_checks import LossChecks
 
 METHODS = available_methods()
-each_method = pytest.mark.parametrize("name", METHODS)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-SCALES = [
-    [1e-3, 1.0, 1e3],
-    [1e-5, 1.0, 1.0],
-    [1e-40, 1.0, 1.0],
-    [1e-310, 1.0, 1e30],
-    [1e-30, 1.0, 1e30],
-    [6e4, 6e4, 6e4],
-    [3e38, 3e38, 3e38],
-]
-CONFLICT = [[1.0, 0.25, 0.0, 0.0], [-0.5, 1.0, 0.5, 1.0], [0.25, -0.75, 1.0, 2.0]]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "go4align": [{"indicator": indicator} for indicator in ("mgda", "nash_mtl", "pcgrad")],
     "nash_mtl": [{"update_every": 2}],
@@ -34,28 +23,6 @@ WAYS = [(name, {}) for name in METHODS]
 WAYS += [(name, {"gramian": "layerwise"}) for name in METHODS if "gramian" in hyperparameters(name)]
 WAYS += [(name, options) for name, several in VARIANTS.items() for options in several]
 each_way = pytest.mark.parametrize(("name", "options"), WAYS, ids=str)
-
-
-class Network:
-    """Losses [3] of four shared parameters and one further parameter per task."""
-
-    def __init__(self, scales: Sequence[float], dtype: torch.dtype, rows: Sequence[Sequence[float]]) -> None:
-        self.shared = nn.Parameter(torch.ones(4, dtype=dtype))
-        self.heads = [nn.Parameter(torch.ones((), dtype=dtype)) for _ in scales]
-        self.scales = torch.tensor(scales, dtype=torch.float64).to(dtype)
-        self.rows = torch.tensor(rows, dtype=dtype)
-
-    def losses(self) -> Tensor:
-        products = [(row * self.shared).sum() for row in self.rows]
-        return torch.stack([s * p * h for s, p, h in zip(self.scales, products, self.heads, strict=True)])
-
-    def step(self, weighting: Weighting) -> StepRecord:
-        for parameter in (self.shared, *self.heads):
-            parameter.grad = None
-        return weighting.backward(self.losses(), shared_parameters=[self.shared])
-
-    def gradients(self) -> list[Tensor]:
-        return [p.grad for p in (self.shared, *self.heads) if p.grad is not None]
 
 
 def build(name: str, **options: Any) -> Weighting:
@@ -69,33 +36,6 @@ def state_of(weighting: Weighting) -> Any:
 
 def assert_unchanged(weighting: Weighting, state: Any) -> None:
     torch.testing.assert_close(weighting.state_dict(), state, rtol=0, atol=0, equal_nan=True)
-
-
-@each_way
-@each_dtype
-@pytest.mark.cpu_only("a bad step is told at once only where the host has its values")
-@pytest.mark.filterwarnings("ignore::go4align.errors.SolverWarning")
-@pytest.mark.parametrize("rows", [torch.eye(3, 4).tolist(), CONFLICT], ids=["apart", "conflict"])
-def test_what_is_written_is_finite_or_an_error_names_the_task(
-    name: str, options: dict[str, Any], dtype: torch.dtype, rows: list[list[float]]
-) -> None:
-    for scales in SCALES:
-        network = Network(scales, dtype, rows)
-        weighting = build(name, **options)
-        for _ in range(2):
-            state = state_of(weighting)
-            try:
-                record = network.step(weighting)
-            except UserError as error:
-                assert any(f"'{task}'" in str(error) for task in weighting.task_names)
-                assert not network.gradients()
-                assert_unchanged(weighting, state)
-                break
-            assert record.weights.isfinite().all()
-            assert record.head_weights is None or record.head_weights.isfinite().all()
-            assert all(gradient.isfinite().all() for gradient in network.gradients())
-            if weighting.needs_losses_after:
-                weighting.after_step(network.losses().detach())
 
 
 @each_way
@@ -117,7 +57,7 @@ def test_the_step_is_that_of_the_same_losses_in_float64(
     if name in ("grad_drop", "go4align"):
         pytest.skip("noise is drawn in the losses' dtype, and what counts as a loss of zero depends on it")
     rows = torch.eye(3, 4).tolist()
-    narrow, wide = Network(scales, dtype, rows), Network(scales, torch.float64, rows)
+    narrow, wide = Scaled(scales, dtype, rows), Scaled(scales, torch.float64, rows)
     wide.scales = narrow.scales.double()
     tiny = torch.finfo(dtype).tiny
     if name == "si" and bool((wide.scales < tiny).any()):
@@ -128,38 +68,6 @@ def test_the_step_is_that_of_the_same_losses_in_float64(
     torch.testing.assert_close(found.weights.double()[relevant], expected.weights[relevant], rtol=rtol, atol=0)
     for gradient, reference in zip(narrow.gradients(), wide.gradients(), strict=True):
         torch.testing.assert_close(gradient.double(), reference, rtol=rtol, atol=8 * tiny)
-
-
-@pytest.mark.cpu_only("a bad step is told at once only where the host has its values")
-@each_method
-def test_a_sum_that_overflows_leaves_grads_that_were_there(name: str) -> None:
-    network = Network([6e4, 6e4, 6e4], torch.float16, [[1.0, 0.0, 0.0, 0.0]] * 3)
-    weighting = build(name)
-    parameters = [network.shared, *network.heads]
-    for parameter in parameters:
-        parameter.grad = torch.full_like(parameter, 6e4)
-    before = [parameter.grad for parameter in parameters]
-    state = state_of(weighting)
-    losses = network.losses()
-    try:
-        weighting.backward(losses, shared_parameters=[network.shared])
-    except UserError as error:
-        assert any(f"'{task}'" in str(error) for task in weighting.task_names)
-        assert_unchanged(weighting, state)
-        assert all(p.grad is grad and bool((grad == 6e4).all()) for p, grad in zip(parameters, before, strict=True))
-    assert all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None)
-
-
-class Rooted:
-    """Losses [3] of which the second is finite and its gradient is not."""
-
-    def __init__(self) -> None:
-        self.shared, self.heads = nn.Parameter(torch.ones(2)), [nn.Parameter(torch.zeros(())) for _ in range(3)]
-
-    def losses(self) -> Tensor:
-        first, second, third = self.heads
-        base = self.shared.sum()
-        return torch.stack([base * 9 + first, base + second.sqrt(), base + third])
 
 
 LOSS_ORIENTED = [name for name in METHODS if name != "stl" and not build_weighting(name, 3).needs_gradients]
@@ -206,7 +114,7 @@ def test_learned_weights_beyond_the_dtype_are_kept_or_refused() -> None:
     weighting = build("uw")
     with torch.no_grad():
         weighting.scalarizer.log_var.copy_(torch.tensor([-12.0, 0.0, 12.0]))  # type: ignore[union-attr]
-    network = Network([1e-3, 1.0, 1.0], torch.float16, torch.eye(3, 4).tolist())
+    network = Scaled([1e-3, 1.0, 1.0], torch.float16, torch.eye(3, 4).tolist())
     record = network.step(weighting)
     assert record.weights.dtype == torch.float64
     expected = 0.5 * torch.tensor([12.0, 0.0, -12.0], dtype=torch.float64).exp()

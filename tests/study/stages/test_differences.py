@@ -63,8 +63,8 @@ def test_other_code_is_a_change_and_a_plan_that_does_not_say_is_none() -> None:
 
 
 def test_the_code_in_use_is_this_project_and_what_data_come_from() -> None:
-    assert list(code_in_use(build_benchmark("toy"))) == ["go4align-study"]
-    found = code_in_use(build_benchmark("qm9"))
+    assert list(code_in_use(StudyFile.model_validate(FILE), build_benchmark("toy"))) == ["go4align-study"]
+    found = code_in_use(StudyFile.model_validate(FILE), build_benchmark("qm9"))
     assert list(found) == ["go4align-study", "qm9pack", "rdkit"]
     assert found["go4align-study"].endswith(f"sources {source_digest()}")
     assert found["qm9pack"] == version("qm9pack")

@@ -1,18 +1,4 @@
-"""The contract of benchmarks as checks that anyone can run on their own: `check_benchmark(MyBenchmark)`.
-
-In one's own tests, all at once or each with its name in pytest's report:
-
-    from go4align.testing import BENCHMARK_CHECKS, check_benchmark
-
-    def test_it_keeps_the_contract():
-        check_benchmark(MyBenchmark)
-
-    @pytest.mark.parametrize("check", BENCHMARK_CHECKS)
-    def test_contract(check):
-        BENCHMARK_CHECKS[check](MyBenchmark)
-
-They run on `MyBenchmark.small()`, on the CPU, in seconds.
-"""
+"""The contract of benchmarks: they run on `MyBenchmark.small()`, on the CPU, in seconds."""
 
 from __future__ import annotations
 
@@ -33,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from go4align.benchmarks.base import Benchmark, Split
 from go4align.metrics import Evaluation
 from go4align.models.base import MultiTaskModel
+from go4align.testing.common import requirement
 from go4align.training import Trainer, TrainingOptions, monitor_of
 from go4align.weighting.registry import build_weighting
 
@@ -45,10 +32,7 @@ _LONG = 1000
 _ROUNDING = 1e-4
 _CODE = {".py", ".pyc", ".so"}
 _MOST_BYTES = 2**20
-
-
-class BrokenContractError(AssertionError):
-    """A benchmark does not keep the contract: what was required, and what was found."""
+_require = requirement("benchmark")
 
 
 def check_benchmark(benchmark: type[Benchmark]) -> None:
@@ -240,11 +224,6 @@ BENCHMARK_CHECKS: dict[str, Check] = {
     )
 }
 """Every check by its name, quick ones first."""
-
-
-def _require(kept: bool, required: str, found: object) -> None:
-    if not kept:
-        raise BrokenContractError(f"A benchmark's contract requires {required}; found {str(found)[:200]}.")
 
 
 class _Watching:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 from torch._functorch import config
 
 from go4align import build_weighting
@@ -104,10 +103,10 @@ def test_two_processes_by_torchrun_decide_alike(tmp_path: Path) -> None:
     assert by_rank[0] == by_rank[1] and set(by_rank[0]) == {"go4align", "famo", "mgda"}
 
 
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
 def test_lightning_trains_by_hand(names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning", reason="lightning is not installed: it is an example, not a dependency")
     monkeypatch.chdir(tmp_path)
-    with pytest.warns(UserWarning, match="num_workers"):
-        exec(block("lightning"), names)
+    exec(block("lightning"), names)
     assert names["training"].weighting.step == 20
-    assert isinstance(names["training"].model, nn.Module)
+    assert names["training"].global_step == 20, "the optimiser's steps"

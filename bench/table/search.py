@@ -1,7 +1,7 @@
 """How well searches search: replayed against the table of real trainings.
 
     python bench/table/search.py samplers|gp|pruners|parallel|starts|gains [--preset qm9-demo] [--searches 100]
-        [--trials 33] [--search startup=10] [--figure FILE.svg]
+        [--trials 33] [--search startup=5] [--figure FILE.svg]
 
 Real proposals (`study.search`) and real decisions to stop, only the training is looked up. A search sees one seed of
 the table; its regret is the true score of the best trial that it has completed, the mean over its seeds, minus the
@@ -156,7 +156,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="qm9-demo", choices=tuple(FACTORIALS))
     parser.add_argument("--searches", type=int, default=100)
     parser.add_argument("--trials", type=int, default=None, help="of a search; default as many as the paper's grid has")
-    parser.add_argument("--search", default="startup=10", help="of all but samplers, as KEY=VALUE,KEY=VALUE")
+    parser.add_argument("--search", default="startup=5", help="of all but samplers, as KEY=VALUE,KEY=VALUE")
     parser.add_argument("--figure", type=Path, default=None, help="draw regret against cost")
     asked = parser.parse_args()
     if not (HERE / f"{asked.preset}.parquet").exists():

@@ -34,21 +34,21 @@ class Variant:
 
 def samplers(search: Options) -> Iterator[Variant]:
     """Every sampler and start; nothing is stopped."""
-    yield Variant("random", {"sampler": "random"})
-    yield Variant("random, Sobol sequence", {"sampler": "random", "start": "sobol", "startup": 1000})
+    yield Variant("random", {"sampler": "random", "start": "random"})
+    yield Variant("random, Sobol sequence", {"sampler": "random", "startup": 1000})
     for startup in (3, 5, 10):
-        yield Variant(f"TPE, {startup} random trials first", {"startup": startup})
-    yield Variant("TPE, 10 first, Sobol sequence", {"startup": 10, "start": "sobol"})
-    yield Variant("TPE, 5 first, Sobol sequence", {"startup": 5, "start": "sobol"})
-    yield Variant("TPE, 10 first, groups", {"startup": 10, "group": True})
-    yield Variant("grid, 3 levels", {"sampler": "grid"})
+        yield Variant(f"TPE, {startup} random trials first", {"startup": startup, "start": "random"})
+        yield Variant(f"TPE, {startup} of a Sobol sequence first", {"startup": startup})
+    yield Variant("TPE, 5 of a Sobol sequence first, groups", {"group": True})
+    yield Variant("grid, 3 levels, in a random order", {"sampler": "grid"})
 
 
 def gaussian_processes(search: Options) -> Iterator[Variant]:
     """Apart from the others, since each proposal takes seconds."""
-    yield Variant("Gaussian process, 5 first", {"sampler": "gp", "startup": 5}, most=10)
-    spread = {"sampler": "gp", "startup": 10, "start": "sobol"}
-    yield Variant("Gaussian process, 10 first, Sobol sequence", spread, most=10)
+    for startup in (5, 10):
+        yield Variant(
+            f"Gaussian process, {startup} of a Sobol sequence first", {"sampler": "gp", "startup": startup}, most=10
+        )
 
 
 def pruners(search: Options) -> Iterator[Variant]:

@@ -22,20 +22,14 @@ if TYPE_CHECKING:
 _LARGEST_GRID = 100_000
 
 
-def sampler_of(search: Search, trials: int, seed: int) -> BaseSampler:
+def sampler_of(search: Search, seed: int) -> BaseSampler:
     """The sampler of a proposal.
 
     Args:
         search: which sampler, and its options.
-        trials: how many a method has.
         seed: of this proposal.
     """
-    return _SAMPLERS[search.sampler](search, startup_of(search, trials), seed)
-
-
-def startup_of(search: Search, trials: int) -> int:
-    """How many trials are not chosen by what earlier ones gave; a third of them, unless the study file says."""
-    return max(3, trials // 3) if search.startup is None else search.startup
+    return _SAMPLERS[search.sampler](search, seed)
 
 
 def spread(distributions: Distributions, seed: int, number: int) -> dict[str, Any]:
@@ -64,19 +58,21 @@ def grid(distributions: Distributions, levels: int, seed: int) -> list[dict[str,
     return [every[place] for place in order]
 
 
-def _tpe(search: Search, startup: int, seed: int) -> BaseSampler:
-    return TPESampler(seed=seed, multivariate=True, constant_liar=True, group=search.group, n_startup_trials=startup)
+def _tpe(search: Search, seed: int) -> BaseSampler:
+    return TPESampler(
+        seed=seed, multivariate=True, constant_liar=True, group=search.group, n_startup_trials=search.startup
+    )
 
 
-def _gp(search: Search, startup: int, seed: int) -> BaseSampler:
-    return GPSampler(seed=seed, n_startup_trials=startup, deterministic_objective=False)
+def _gp(search: Search, seed: int) -> BaseSampler:
+    return GPSampler(seed=seed, n_startup_trials=search.startup, deterministic_objective=False)
 
 
-def _random(search: Search, startup: int, seed: int) -> BaseSampler:
+def _random(search: Search, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-_SAMPLERS: Mapping[str, Callable[[Search, int, int], BaseSampler]] = {
+_SAMPLERS: Mapping[str, Callable[[Search, int], BaseSampler]] = {
     "tpe": _tpe,
     "gp": _gp,
     "random": _random,

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from study.search.distributions import Distributions, distributions
 from study.search.gain import expected_gain
-from study.search.samplers import grid, sampler_of, spread, startup_of
+from study.search.samplers import grid, sampler_of, spread
 from study.search.storage import LENT, ask, begin_search, open_storage, own_trials
 from study.spec.configuration import Reference
 from study.spec.search_space import SearchSpace
@@ -147,7 +147,7 @@ class OptunaSearch:
     def _propose(self, method: str, number: int) -> Trial:
         search = self._searches[method]
         seed = self._study.seeds.search
-        search.sampler = sampler_of(self._study.search, self._study.budget.trials, _seed(seed, method, number))
+        search.sampler = sampler_of(self._study.search, _seed(seed, method, number))
         searched = distributions(self._space, self._study.method(method))
         asked, last_step = ask(search, number, searched, self._planned(method, number, searched))
         trial = Trial(
@@ -168,7 +168,7 @@ class OptunaSearch:
         if options.sampler == "grid":
             every = self._grids[method]
             return every[number - 1] if 1 <= number <= len(every) else None
-        if options.start == "sobol" and 1 <= number < startup_of(options, self._study.budget.trials):
+        if options.start == "sobol" and 1 <= number < options.startup:
             return spread(searched, _seed(self._study.seeds.search, method, 0), number - 1)
         return None
 

@@ -62,15 +62,16 @@ class Search(Section):
         sampler: "tpe", Optuna's tree-structured Parzen estimator, multivariate; "gp", a Gaussian process (over a second
             a proposal); "random"; "grid", every combination of `levels` values of each range and all choices, in a
             random order, then random ones.
-        startup: how many trials of a method are not chosen by what earlier ones gave; default a third, at least three.
-        start: whether those are "random", or a "sobol" sequence, which is spread evenly.
+        startup: how many trials of a method, the first among them, are not chosen by what earlier ones gave; default 5.
+        start: whether those are a "sobol" sequence (default), which is spread evenly, or "random". docs/search.md has
+            measured both.
         group: whether TPE looks for independent groups of hyperparameters.
         levels: of each range, of a grid.
     """
 
     sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
-    startup: int | None = Field(default=None, ge=1)
-    start: Literal["random", "sobol"] = "random"
+    startup: int = Field(default=5, ge=1)
+    start: Literal["random", "sobol"] = "sobol"
     group: bool = False
     levels: int = Field(default=3, ge=1, le=100)
 
@@ -80,8 +81,8 @@ class Search(Section):
         idle = {
             "group": self.group and self.sampler != "tpe",
             "levels": self.levels != 3 and not grid,
-            "startup": self.startup is not None and grid,
-            "start": self.start != "random" and grid,
+            "startup": self.startup != 5 and grid,
+            "start": self.start != "sobol" and grid,
         }
         for key in (key for key, found in idle.items() if found):
             raise UserError(f"`search.{key}` has no effect with the sampler '{self.sampler}'. Remove it.")

@@ -65,7 +65,7 @@ def test_a_grid_that_nobody_would_train_is_refused() -> None:
         {"sampler": "gp", "group": True},
         {"levels": 5},
         {"sampler": "grid", "startup": 4},
-        {"sampler": "grid", "start": "sobol"},
+        {"sampler": "grid", "start": "random"},
     ],
 )
 def test_options_without_effect_are_refused(search: dict[str, Any]) -> None:

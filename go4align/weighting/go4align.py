@@ -112,6 +112,11 @@ class GO4Align(Weighting):
         """Those of the indicator."""
         return self.indicator.parameter_groups()
 
+    def _count(self, taken: Tensor) -> None:
+        super()._count(taken)
+        if self.checks_on_host:  # where its errors name its step
+            self.indicator._count(taken)
+
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         labels, centres = self.indicator.grouped_by(self.grouping, losses, shared)
         weights = centres.index_select(0, labels)  # half the time of centres[labels]

@@ -73,7 +73,7 @@ class Run:
         weighting = {
             key: value
             for key, value in self.weighting.state_dict().items()
-            if not key.endswith(("_extra_state", "first_bad_step"))
+            if not key.endswith(("_extra_state", "first_bad"))
         }
         return copy.deepcopy(
             {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "weighting": weighting}
@@ -199,7 +199,7 @@ def test_the_first_bad_loss_is_told_once(method: str) -> None:
         losses = torch.tensor(factors, requires_grad=True)
         record = weighting.backward(losses)
         assert record.weights.isfinite().all()
-    with pytest.raises(UserError, match=r"loss of 'task 0' must be finite.* at step 2\."):
+    with pytest.raises(UserError, match=r"loss of 'task 1' must be finite.* at step 2\."):
         weighting.end_epoch()
     weighting.end_epoch()
 

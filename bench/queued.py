@@ -2,7 +2,8 @@
 
 A launch costs a GPU's host 5 to 10 us whatever its size, so on a fast GPU their number is a step's price. They are
 counted by a dispatch mode on torch's meta device, which takes a GPU's way and computes nothing: every operation below
-autograd and below any custom operator whose result is on the device, but for views and allocations. The step is
+autograd whose result is on the device, but for views and allocations; an operator that is not torch's own would hide
+what it queues, and is an error. The step is
 `Weighting.backward`, with `after_step` where the method needs it, on float32 losses of one parameter; what that
 parameter's own backward pass queues is left out.
 """
@@ -39,6 +40,8 @@ class Queued(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if operation.namespace not in ("aten", "prim"):
+            raise RuntimeError(f"{operation} would hide the operations that it queues.")
         result = operation(*args, **(kwargs or {}))
         there = any(isinstance(leaf, Tensor) and leaf.device.type == DEVICE for leaf in tree_leaves(result))
         name = operation.overloadpacket.__name__

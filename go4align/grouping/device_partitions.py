@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from go4align.grouping.choose_k import choose_k
-from go4align.grouping.device_segments import segment_constants
 
 
 def boundaries(costs: Tensor, n_groups: int) -> Tensor:

@@ -18,9 +18,13 @@ class PerTask(nn.Module):
 
     Attributes:
         per_task: buffers that hold something for each task, and along which dimension.
+        renewed: buffers that a step off the host does not change: it puts another tensor in their place.
+        kept_apart: buffers that need not be put back after a bad step.
     """
 
     per_task: ClassVar[Mapping[str, int]] = {}
+    renewed: ClassVar[frozenset[str]] = frozenset()
+    kept_apart: ClassVar[frozenset[str]] = frozenset()
 
     def narrowed_attributes(self, tasks: list[int]) -> dict[str, Any]:
         """What attributes, and buffers that a step does not change, become for these tasks alone."""

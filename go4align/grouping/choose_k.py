@@ -20,33 +20,47 @@ about a quarter.
 
 import math
 
-from go4align.arrays import Array, namespace
+import torch
+from torch import Tensor
 
 RESOLUTION = 0.07
 """Relative difference of indicators that is not worth a group."""
 WORST_FACTOR = 2.0
 """Largest accepted factor (root mean square over tasks) between a task's indicator and its weight."""
+LARGEST_ERROR = math.log(WORST_FACTOR) ** 2
 
 
-def choose_k(misfits: Array, n_tasks: int) -> Array:
-    """Return the number of groups, a 0-dimensional int array.
+def choose_k(misfits: Tensor) -> Tensor:
+    """Return the number of groups less one, a 0-dimensional int tensor; nothing waits for it.
 
     Args:
-        misfits: S_K for K = 1, 2, ..., up to M or `most_groups`.
-        n_tasks: number of tasks M.
+        misfits: [M], S_K for K = 1, ..., M.
     """
-    xp = namespace(misfits)
-    counts = xp.cumsum(xp.ones_like(misfits), 0)
-    errors = misfits / n_tasks
-    faithful = (errors <= math.log(WORST_FACTOR) ** 2) | (counts == n_tasks)
-    scores = xp.where(faithful, counts**2 * (errors + RESOLUTION**2), math.inf)
-    best: Array = scores.argmin() + 1
-    return best
+    counts = torch.arange(1, len(misfits) + 1, dtype=misfits.dtype, device=misfits.device)
+    errors = misfits / len(misfits)
+    faithful = (errors <= LARGEST_ERROR) | (counts == len(misfits))
+    scores = torch.where(faithful, counts**2 * (errors + RESOLUTION**2), math.inf)
+    return scores.argmin()
 
 
-def most_groups(misfit_of_one: float, n_tasks: int) -> int:
-    """Return a K that the rule cannot exceed, from S_1 alone: it spares work, never changes the choice."""
-    error = misfit_of_one / n_tasks
-    if error > math.log(WORST_FACTOR) ** 2:
-        return n_tasks
-    return min(n_tasks, math.ceil(math.sqrt(error + RESOLUTION**2) / RESOLUTION))
+class Choice:
+    """The same rule for sums that are told one by one, from K = 1 on, until no larger K can win.
+
+    Attributes:
+        best: the number of groups.
+    """
+
+    def __init__(self, n_tasks: int) -> None:
+        self.best = n_tasks
+        self._n_tasks = n_tasks
+        self._seen = 0
+        self._score = math.inf
+
+    def goes_on(self, misfit: float) -> bool:
+        """Take in S_K of the next K; returns whether a larger one may win."""
+        self._seen += 1
+        error = misfit / self._n_tasks
+        score = self._seen**2 * (error + RESOLUTION**2)
+        if score < self._score and (error <= LARGEST_ERROR or self._seen == self._n_tasks):
+            self.best, self._score = self._seen, score
+        return self._seen < self._n_tasks and (self._seen + 1) ** 2 * RESOLUTION**2 < self._score

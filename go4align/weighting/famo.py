@@ -15,6 +15,8 @@ _KEPT = ("logits", "previous", "adam_mean", "adam_square")
 
 EPSILON = 1e-8
 """Added to the losses before their logarithm, as in the official code."""
+BETAS = (0.9, 0.999)
+EPSILON_OF_ADAM = 1e-8
 
 
 class FAMO(LossWeighting):
@@ -66,23 +68,37 @@ class FAMO(LossWeighting):
 
     def _learn_after(self, losses: Tensor) -> None:
         falls = (self.previous + EPSILON).log() - (losses.double() + EPSILON).log()
+        gradient = softmax_pull_back(self.logits, falls)
+        if not self.checks_on_host:
+            self._adam_on_device(gradient)
+            return
         adam(
             [self.logits],
-            [softmax_pull_back(self.logits, falls)],
+            [gradient],
             [self.adam_mean],
             [self.adam_square],
             [],
             [self.adam_steps],
             foreach=False,
-            capturable=self.logits.device.type not in ("cpu", "mps"),  # a GPU keeps the count of steps
             amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
             lr=self.weights_lr,
             weight_decay=self.weight_decay,
-            eps=1e-8,
+            eps=EPSILON_OF_ADAM,
             maximize=False,
         )
+
+    def _adam_on_device(self, gradient: Tensor) -> None:
+        """The same with the count of steps on the device, in half the operations of torch's (`capturable`)."""
+        first, second = BETAS
+        gradient = gradient.add(self.logits, alpha=self.weight_decay)
+        self.adam_steps.add_(1)
+        self.adam_mean.lerp_(gradient, 1 - first)
+        self.adam_square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        mean = self.adam_mean / (1 - first**self.adam_steps)
+        square = self.adam_square / (1 - second**self.adam_steps)
+        self.logits.addcdiv_(mean, square.sqrt_().add_(EPSILON_OF_ADAM), value=-self.weights_lr)
 
 
 def softmax_pull_back(logits: Tensor, cotangent: Tensor) -> Tensor:

@@ -144,6 +144,11 @@ class GO4Align(Weighting):
         """Those of the indicator."""
         return self.indicator.parameter_groups()
 
+    def _count(self, taken: Tensor) -> None:
+        super()._count(taken)
+        if self.checks_on_host:  # where its errors name its step
+            self.indicator._count(taken)
+
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         gramian = self._gramian(losses, trainable(shared)) if self.grouping.needs_gramian else None
         seen = losses if self.indicator.needs_gradients else losses.detach()

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy
 import torch
 from torch import Tensor
 
-from go4align.arrays import Array, Matrix, like, namespace, to_array, to_tensor
+from go4align.arrays import Array, Matrix, like, to_array, to_tensor
 from go4align.checks import flag, option, real_number
 from go4align.grouping import Grouping, Groups
 from go4align.weighting._engine.base import Shared
@@ -45,6 +46,7 @@ class RiskGuided(LossWeighting):
 
     needs_positive_losses = True
     per_task: ClassVar[Mapping[str, int]] = {**LossWeighting.per_task, "log_q": 0}
+    renewed: ClassVar[frozenset[str]] = frozenset({"log_q"})
 
     log_q: Tensor
 
@@ -105,30 +107,42 @@ class RiskGuided(LossWeighting):
             losses: [M], an array (`go4align.arrays`), finite and not negative.
             dtype: the dtype of which gamma must be a finite number.
         """
-        log_q = like(self.log_q, losses)
         if self.smooth:
-            logits = log_q - self.beta * losses
-            log_q[:] = logits - log_sum_exp(logits)
-        log_gamma: Array = log_q + self._offset
+            self._smooth(losses)
+        log_gamma: Array = like(self.log_q, losses)
         if self.scale != "none":
-            log_gamma = log_q + log_scale(losses, torch.finfo(dtype)) + self._offset
-        return log_gamma
+            log_gamma = log_gamma + log_scale(losses, torch.finfo(dtype))
+        return log_gamma + self._offset if self._offset else log_gamma
+
+    def _smooth(self, losses: Array) -> None:
+        if isinstance(losses, Tensor):
+            self.log_q = self.log_q.sub(losses, alpha=self.beta).log_softmax(0)
+            return
+        log_q = like(self.log_q, losses)
+        logits = log_q - self.beta * losses
+        log_q[:] = logits - numpy.logaddexp.reduce(logits)
 
 
-def log_sum_exp(logits: Array) -> Array:
-    """log(sum(exp(logits))) without overflow."""
-    total: Array = logits.logsumexp(0) if isinstance(logits, Tensor) else numpy.logaddexp.reduce(logits)
-    return total
+@lru_cache(maxsize=64)
+def _scalar(value: float, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64, device=device)
 
 
 def log_scale(losses: Array, limits: torch.finfo) -> Array:
     """log(sum(L) / L), [M]; losses that count as zero take the smallest other loss, or 1 where all are zero."""
-    xp = namespace(losses)
     total = losses.sum()
-    floor = total * (4.0 / min(limits.max, LARGEST)) + limits.tiny
-    if xp is torch or losses.min() <= floor:  # a GPU takes this branch always, as looking would stop the host
-        smallest = xp.where(losses <= floor, math.inf, losses).min()
-        losses = xp.where(losses <= floor, xp.where(smallest < math.inf, smallest, 1.0), losses)
+    share = 4.0 / min(limits.max, LARGEST)
+    scale: Array
+    if isinstance(losses, Tensor):  # looking whether there is a zero would stop the host
+        zero = losses <= _scalar(limits.tiny, losses.device).add(total, alpha=share)
+        smallest = losses.masked_fill(zero, math.inf).amin().nan_to_num(posinf=1.0)
+        losses = torch.where(zero, smallest, losses)
+        scale = (losses.sum() / losses).log()
+        return scale
+    floor = total * share + limits.tiny
+    if losses.min() <= floor:
+        smallest = numpy.where(losses <= floor, math.inf, losses).min()
+        losses = numpy.where(losses <= floor, smallest if smallest < math.inf else 1.0, losses)
         total = losses.sum()
-    scale: Array = xp.log(total) - xp.log(losses)
+    scale = numpy.log(total) - numpy.log(losses)
     return scale

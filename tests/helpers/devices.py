@@ -6,12 +6,16 @@ is moved with `here`.
 """
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 TEST_DEVICE = os.environ.get("GO4ALIGN_TEST_DEVICE") or "cpu"
+ON_GPU = TEST_DEVICE.startswith("cuda")
 
 
 class Movable(Protocol):
@@ -26,6 +30,20 @@ Thing = TypeVar("Thing", bound=Movable)
 def here(thing: Thing) -> Thing:
     """The same on the device under test."""
     return thing.to(torch.get_default_device())
+
+
+@contextmanager
+def errors_where_the_host_waits() -> Iterator[None]:
+    """On a GPU whatever waits for it is an error; nothing elsewhere."""
+    if not ON_GPU:
+        yield
+        return
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that it does not see everything yet
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def filled(centres: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from go4align.weighting._engine.finite import all_finite, finite_on_device, is_finite
+from go4align.weighting._engine.finite import all_finite, is_finite, norms_on_device
 from go4align.weighting._engine.graph import leaves, task_leaves
 from go4align.weighting._engine.ranks import Ranks
 from go4align.weighting._engine.retained import in_double, largest_part
@@ -59,13 +59,13 @@ def accumulate(losses: Tensor, weights: Tensor, ranks: Ranks) -> None:
             raise NotFinite(largest_part(losses, bad, weights), bad[0].dtype)
 
 
-def accumulate_on_device(losses: Tensor, weights: Tensor, ranks: Ranks) -> Tensor:
-    """As `accumulate`, but nothing waits for the device: whether what was written is finite is a bool scalar there."""
+def accumulate_on_device(losses: Tensor, weights: Tensor, ranks: Ranks) -> list[Tensor]:
+    """As `accumulate`, but nothing waits for the device: returns `norms_on_device` of what was written there."""
     losses.backward(weights)
     ranks.average_gradients()
     reached = ranks.reached(leaves([losses]))
     written = [leaf.grad for leaf in reached if leaf.grad is not None and leaf.grad.device == losses.device]
-    return finite_on_device(written) if written else torch.ones_like(losses[0], dtype=torch.bool)
+    return norms_on_device(written)
 
 
 def _not_finite(parameters: Sequence[Tensor]) -> list[Tensor]:

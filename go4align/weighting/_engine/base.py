@@ -18,7 +18,7 @@ from go4align.weighting._engine.apply import NotFinite, accumulate, accumulate_o
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.labelled import NO_GROUP, cut_off, labelled_tasks, whole
 from go4align.weighting._engine.loss_checks import LossChecks, detached
-from go4align.weighting._engine.undo import State, Unchanged, Undo
+from go4align.weighting._engine.undo import State, Unchanged
 
 ONE = torch.ones((), dtype=torch.int64, device="cpu")
 """Added to a count in half the time of a plain 1, on any device."""
@@ -161,7 +161,6 @@ class Weighting(LossChecks, ABC):
             gramian: what the grouping may need beside the weights, see `Grouping.group`.
         """
         record = self._record(losses, shared)
-        self.step.add_(ONE)
         return grouping.group(record.weights, gramian)
 
     def learn(self, losses: Tensor) -> None:
@@ -188,15 +187,15 @@ class Weighting(LossChecks, ABC):
                 self._after_step(losses_after.detach()[tasks])
 
     def _after_step(self, losses_after: Tensor) -> None:
-        losses, good = self._checked(losses_after, ahead=0)
-        if good is None:
+        losses, marked = self._checked(losses_after, ahead=0)
+        if marked is None:
             if not int(self.step):
                 raise UserError("`after_step` needs a `backward` before it, found none.")
             self._learn_after(losses)
         elif self._latest_good is not None:
-            undo = Undo(self._state.buffers())
+            undo = self._state.undo()
             self._learn_after(losses)
-            undo.unless(good & self._latest_good)
+            undo.unless(self._judged(marked, marked, ahead=0) & self._latest_good)
 
     def end_epoch(self) -> None:
         """Tell the method that an epoch has ended.
@@ -263,22 +262,26 @@ class Weighting(LossChecks, ABC):
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         """Take one step of the state; checked losses [M] come attached to the graph where gradients are compared.
 
-        Weights are float64, or exact in the losses' dtype. State changes in place, in buffers: they are put back where
-        a loss was bad.
+        Weights are float64, or exact in the losses' dtype. State is in buffers, which are put back where a loss was
+        bad: it changes in place, or, in those that `renewed` names, off the host by another tensor in its place.
         """
+
+    def _count(self, taken: Tensor) -> None:
+        """Add a step, if it was taken: a scalar, 1 or True if so."""
+        self.step.add_(taken)
 
     def _learn_after(self, losses: Tensor) -> None:
         """`after_step` for checked, detached losses [M]."""
 
     def _backward(self, losses: Tensor, shared: Shared) -> StepRecord:
         """`backward`: the gradient of sum(weights * losses), the weights held fixed."""
-        checked, good = self._checked(losses)
-        if good is None:
+        checked, marked = self._checked(losses)
+        if marked is None:
             with Unchanged(self._state):
                 record = self._recorded(losses, checked, shared)
                 self._accumulate(losses, record.weights)
         else:
-            record = self._taken_on_device(checked, good, shared, losses)
+            record = self._taken_on_device(checked, marked, shared, losses)
         self.learn(checked)
         return record
 
@@ -293,9 +296,9 @@ class Weighting(LossChecks, ABC):
             raise self._bad_gradient(found.task, found.dtype, int(self.step)) from None
 
     def _weigh_shared(self, losses: Tensor, shared: Shared) -> StepRecord:
-        checked, good = self._checked(losses)
-        if good is not None:
-            return self._taken_on_device(checked, good, shared, None)
+        checked, marked = self._checked(losses)
+        if marked is not None:
+            return self._taken_on_device(checked, marked, shared, None)
         with Unchanged(self._state):
             return self._recorded(losses, checked, shared)
 
@@ -303,26 +306,22 @@ class Weighting(LossChecks, ABC):
         """A step where the host may look at weights: they are finite, and in a dtype that holds them."""
         record = self._record(losses if self.needs_gradients else checked, shared)
         self._check_weights(record.weights)
-        self.step.add_(ONE)
+        self._count(ONE)
         sizes = None if record.weights.dtype == checked.dtype else checked.tolist()
         return record._replace(weights=held(record.weights, checked.dtype, sizes))
 
-    def _taken_on_device(self, checked: Tensor, good: Tensor, shared: Shared, losses: Tensor | None) -> StepRecord:
+    def _taken_on_device(self, checked: Tensor, marked: Tensor, shared: Shared, losses: Tensor | None) -> StepRecord:
         """A step where nothing waits for values; the losses' gradients are taken if they are given."""
-        undo = Undo(self._state.buffers())
+        undo = self._state.undo()
         record = self._record(checked, shared)
-        self.step.add_(ONE)
-        weights = record.weights.to(checked.dtype)
-        finite = weights.isfinite().all()
-        weights = weights.nan_to_num()
-        if losses is not None:
-            finite &= (
-                accumulate_on_device(losses, weights, self.ranks) | self._scaled
-            )  # a scaler skips the step by itself
-        undo.unless(good & finite)
-        self._note_gradient(good & ~finite, weights * checked)
-        self._latest_good = good & finite
-        return record._replace(weights=weights, good=self._latest_good)
+        found = record.weights.to(checked.dtype)
+        weights = found.nan_to_num()
+        norms = [] if losses is None else accumulate_on_device(losses, weights, self.ranks)
+        good = self._judged(marked, found, [] if self._scaled else norms)  # a scaler skips the step by itself
+        undo.unless(good)
+        self._count(good)
+        self._latest_good = good
+        return record._replace(weights=weights, good=good)
 
 
 def _shared(parameters: Iterable[nn.Parameter], representation: Representation | None) -> Shared:

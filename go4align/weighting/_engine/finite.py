@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 
-def finite_on_device(tensors: Iterable[Tensor]) -> Tensor:
-    """A bool scalar: whether the tensors (at least one, on one device) are finite; nothing waits for it.
+def norms_on_device(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Of each tensor (on one device) the sum of absolute values, a scalar; nothing waits for it.
 
-    Sums of absolute values tell: they are finite only if every entry is. A sum that overflows counts as not finite.
+    It is finite only if every entry is. A sum that overflows counts as not finite.
     """
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
@@ -18,9 +18,8 @@ def finite_on_device(tensors: Iterable[Tensor]) -> Tensor:
         by_dtype.setdefault(values.dtype, []).append(values.detach())
     sums: list[Tensor] = []
     for dtype, group in by_dtype.items():
-        wide = torch.float32 if dtype.itemsize < 4 else None
-        sums += [total.double() for total in torch._foreach_norm(group, 1, wide)]
-    return torch.stack(sums).sum().isfinite()
+        sums += torch._foreach_norm(group, 1, torch.float32 if dtype.itemsize < 4 else None)
+    return sums
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
@@ -29,7 +28,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     if all(tensor.is_cpu and tensor.dtype.itemsize >= 4 for tensor in tensors):
         likely = all(math.isfinite(float(tensor.detach().sum().real)) for tensor in tensors)
     else:
-        likely = bool(finite_on_device(tensors))
+        likely = all(math.isfinite(norm) for norm in torch.stack(norms_on_device(tensors)).tolist())
     return likely or all(is_finite(tensor) for tensor in tensors)
 
 

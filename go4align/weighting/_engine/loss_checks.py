@@ -1,7 +1,7 @@
 """What is asked of losses before a step is taken with them, and when the answer is told."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -41,8 +41,11 @@ class LossChecks(PerTask):
     takes_scaled_losses: bool = False
     """Whether losses times a factor give the step times that factor, which a GradScaler's `unscale_` then takes out."""
 
-    per_task: ClassVar[Mapping[str, int]] = {"first_bad_step": 0}
-    first_bad_step: Tensor
+    per_task: ClassVar[Mapping[str, int]] = {"first_bad": 1}
+    kept_apart: ClassVar[frozenset[str]] = frozenset({"step", "first_bad"})
+
+    first_bad: Tensor
+    """[3, M] float64, the first bad step where the host does not look: its number (0 for none), losses, weights."""
     step: Tensor
 
     def __init__(self, n_tasks: int, *, task_names: Iterable[str] | None = None) -> None:
@@ -52,10 +55,10 @@ class LossChecks(PerTask):
         if len(self.task_names) != n_tasks:
             raise UserError(f"`task_names` must have {n_tasks} entries (one per task), found {len(self.task_names)}.")
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("first_bad_step", torch.zeros(n_tasks, dtype=torch.int64))
+        self.register_buffer("first_bad", torch.zeros(3, n_tasks, dtype=torch.float64))
         self.tasks: list[int] | None = None
         self.ranks: Ranks = ALONE
-        self._device = self.first_bad_step.device
+        self._device = self.first_bad.device
         self._looked_for_scale = False
         self._scaled = False
 
@@ -69,7 +72,7 @@ class LossChecks(PerTask):
         return self._device.type == "cpu"
 
     def _checked(self, losses: Tensor, ahead: int = 1) -> tuple[Tensor, Tensor | None]:
-        """Return losses to decide by, or raise `UserError`; and whether they are good, None if the host knows.
+        """Return losses to take a step with, or raise `UserError`; and `_marked` ones, None if the host looked.
 
         They are detached, and the mean of all ranks. `ahead` tells which step they belong to: 1 for the coming one, 0
         for the one that was just made.
@@ -91,7 +94,8 @@ class LossChecks(PerTask):
         on_host = self.checks_on_host
         mean = self.ranks.mean(losses.detach(), self.tasks, on_host)
         if not on_host:
-            return self._noted(mean, ahead)
+            marked = self._marked(mean)
+            return marked.nan_to_num(1.0, 1.0, 1.0), marked
         self._check_values(mean.tolist(), ahead)
         return mean, None
 
@@ -102,30 +106,42 @@ class LossChecks(PerTask):
                 if not math.isfinite(value) or (self.needs_positive_losses and value < 0.0):
                     raise self._bad_loss(task, repr(value), int(self.step) + ahead)
 
-    def _noted(self, losses: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
-        good = losses.isfinite()
-        if self.needs_positive_losses:
-            good &= losses >= 0
-        self._note(~good, self.step + ahead)
-        return torch.where(good, losses, torch.ones_like(losses)), good.all()
+    def _marked(self, losses: Tensor) -> Tensor:
+        """Losses [M] of which every bad one is not finite."""
+        if not self.needs_positive_losses:
+            return losses
+        limits = torch.finfo(losses.dtype)
+        below_zero = -limits.smallest_normal * limits.eps  # the largest number below zero, which becomes NaN, too
+        return torch.threshold(losses, below_zero, math.nan)
 
-    def _note_gradient(self, bad: Tensor, parts: Tensor) -> None:
-        """Note on the device, if `bad`, the task with the largest part of sum(w L), by the negative of its step."""
-        tasks = torch.arange(self.n_tasks, device=parts.device)
-        self._note(bad & (tasks == parts.abs().argmax()), -self.step - 1)
+    def _judged(self, marked: Tensor, weights: Tensor, norms: Sequence[Tensor] = (), ahead: int = 1) -> Tensor:
+        """Whether a step on the device was good, a bool scalar there; the first one that was not is noted.
 
-    def _note(self, bad: Tensor, step: Tensor) -> None:
-        first = bad & (self.first_bad_step == 0)
-        self.first_bad_step.copy_(torch.where(first, step, self.first_bad_step))
+        Args:
+            marked: [M], `_marked` losses.
+            weights: [M], in the losses' dtype, finite or not.
+            norms: scalars that are finite only if the gradients are.
+            ahead: as for `_checked`.
+        """
+        number = (self.step + ahead).expand_as(marked)
+        evidence = torch.cat([number, marked, weights, *(norm.reshape(1) for norm in norms)])
+        good: Tensor = torch.linalg.vector_norm(evidence, 1, dtype=torch.float64) < math.inf
+        step = evidence[: 3 * len(marked)].view(3, -1)
+        torch.where(good.logical_or(self.first_bad[0]), self.first_bad, step, out=self.first_bad)
+        return good
 
     def _raise_noted(self) -> None:
-        steps: list[int] = self.first_bad_step.tolist()
+        steps, losses, weights = self.first_bad.tolist()
         if any(steps):
-            self.first_bad_step.zero_()
-            size, task = min((abs(step), task) for task, step in enumerate(steps) if step)
-            if steps[task] < 0:
-                raise self._bad_gradient(task, "the parameters' dtype", size)
-            raise self._bad_loss(task, "one that is not", size)
+            self.first_bad.zero_()
+            first = min(step for step in steps if step)
+            tasks = [task for task, step in enumerate(steps) if step == first]
+            for task in tasks:
+                if not math.isfinite(losses[task]):
+                    raise self._bad_loss(task, "one that is not", int(first))
+            parts = {task: abs(weights[task] * losses[task]) for task in tasks}
+            largest = max(tasks, key=lambda task: math.inf if math.isnan(parts[task]) else parts[task])
+            raise self._bad_gradient(largest, "the parameters' dtype", int(first))
 
     def _look_for_scale(self, losses: Tensor) -> None:
         factor = None if self._looked_for_scale else factor_of(losses)
@@ -184,7 +200,7 @@ class LossChecks(PerTask):
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
 
         super()._apply(keep_dtype, recurse)  # type: ignore[no-untyped-call]
-        self._device = self.first_bad_step.device
+        self._device = self.first_bad.device
         return self
 
 

@@ -1,10 +1,12 @@
 """Taking a step back where it was bad, without asking the device whether it was, or where an error ended it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Place: TypeAlias = tuple[dict[str, Tensor | None], str]
 
 
 class Undo:
@@ -39,11 +41,50 @@ class State:
     def __init__(self, module: nn.Module) -> None:
         parts = list(module.modules())
         self._buffers = [part._buffers for part in parts]  # another device puts other tensors in
+        self._renewed = [(part._buffers, name) for part in parts for name in _names(part, "renewed")]
+        apart = [_names(part, "renewed") | _names(part, "kept_apart") for part in parts]
+        self._in_place = [
+            (part._buffers, name)
+            for part, others in zip(parts, apart, strict=True)
+            for name in part._buffers.keys() - others
+        ]
         self.drawing = [part for part in parts if type(part).get_extra_state is not nn.Module.get_extra_state]
 
     def buffers(self) -> list[Tensor]:
         """Tensors that change in place."""
         return [buffer for buffers in self._buffers for buffer in buffers.values() if buffer is not None]
+
+    def undo(self) -> "UndoOnDevice":
+        """How to take back, on the device, the step that comes."""
+        return UndoOnDevice(self._in_place, self._renewed)
+
+
+def _names(part: nn.Module, attribute: str) -> frozenset[str]:
+    """See `PerTask`."""
+    names: frozenset[str] = getattr(part, attribute, frozenset())
+    return names
+
+
+class UndoOnDevice:
+    """`Undo` of a whole state: what changes in place is copied before, and what is renewed takes its new content.
+
+    Args:
+        in_place: buffers, by the mapping that they are in and their name there.
+        renewed: likewise, those that get another tensor in their place, so that no copy is needed.
+    """
+
+    def __init__(self, in_place: Iterable[Place], renewed: Iterable[Place]) -> None:
+        self._undo = Undo(buffer for buffers, name in in_place if (buffer := buffers[name]) is not None)
+        self._before = [(buffers, name, buffers[name]) for buffers, name in renewed]
+
+    def unless(self, good: Tensor) -> None:
+        """Keep the state before the step, bit for bit, unless `good`, a bool scalar there; nothing waits."""
+        self._undo.unless(good)
+        for buffers, name, before in self._before:
+            after = buffers[name]
+            if after is not None and before is not None and after is not before:
+                torch.where(good, after, before, out=before)
+                buffers[name] = before
 
 
 class Unchanged:

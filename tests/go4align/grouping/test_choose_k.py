@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from go4align.grouping import build_grouping
+from go4align.grouping.choose_k import Choice, choose_k
 from go4align.grouping.exact_kmeans import on_device, on_host
 
 # 1 / loss of mu alpha homo lumo r2 zpve U0 U H G Cv of QM9 in their own units, each loss the variance of its target.
@@ -58,6 +59,20 @@ def test_no_task_is_left_with_neighbours_far_above_it() -> None:
 def test_an_indicator_that_underflowed_is_no_obstacle() -> None:
     assert chosen([0.0, 1.0, 1.01], "linear") == 2
     assert chosen([0.0, 1.0, 1.01], "log") == 2
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 0.1, 0.4, 1.0, 30.0]) | st.floats(0, 50), min_size=1, max_size=40))
+def test_sums_told_one_by_one_are_chosen_from_like_all_at_once(misfits: list[float]) -> None:
+    choice = Choice(len(misfits))
+    told = next(k for k, misfit in enumerate(misfits, start=1) if not choice.goes_on(misfit))
+    assert choice.best == int(choose_k(torch.tensor(misfits, dtype=torch.float64))) + 1 <= told
+
+
+def test_forty_tasks_in_clear_groups_are_not_split_further_than_can_win() -> None:
+    """A host takes one step for each number of groups that it looks at."""
+    choice = Choice(40)
+    told = next(k for k, misfit in enumerate([30.0, 8.0, 0.05, *[0.04] * 37], start=1) if not choice.goes_on(misfit))
+    assert (choice.best, told) == (3, 3)
 
 
 @settings(max_examples=150)

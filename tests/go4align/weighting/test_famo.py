@@ -34,6 +34,21 @@ def test_every_weight_and_logit_is_torchjd_s(n_tasks: int, weight_decay: float) 
     assert_equal_here(ours.logits, peer._w.detach())
 
 
+def test_a_gpu_learns_what_a_cpu_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The torch path of a GPU; where there is none, run on the CPU."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.rand(30, 2, 5, generator=generator, dtype=torch.float64, device="cpu") + 0.1
+    host, device = FAMO(5, weight_decay=1e-3).cpu(), FAMO(5, weight_decay=1e-3)
+    for before, after in pairs:
+        host.weigh(before)
+        host.after_step(after)
+    monkeypatch.setattr(FAMO, "checks_on_host", False)
+    for before, after in pairs:
+        device.weigh(here(before))
+        device.after_step(here(after))
+    torch.testing.assert_close(device.logits.cpu(), host.logits, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.cpu_only("a GPU is not asked how many steps it has seen")
 @pytest.mark.parametrize("options", [{"name": "famo"}, {"name": "go4align", "indicator": "famo"}])
 def test_losses_after_a_step_need_a_step(options: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from go4align.errors import unknown_name
+from go4align.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from go4align.weighting._engine.base import Weighting
@@ -34,12 +34,38 @@ _METHODS = {
 _INDICATORS = {"risk_guided": "risk_guided:RiskGuided"}
 """Made to be grouped, and no method of a study: `go4align` with clustering "none" trains with their weights."""
 _ALL = {**_INDICATORS, **_METHODS}
+_TORCHJD = "torchjd."
+"""Before the names of TorchJD's methods, which `_torchjd` knows; it imports torch, so it is asked only of those."""
 _NOT_TUNED = ("n_tasks", "task_names")
 
 
 def available_methods() -> tuple[str, ...]:
-    """The names that `build_weighting` knows."""
+    """The methods of this library, by the names that `build_weighting` knows; `torchjd_methods` are known to it, too."""
     return tuple(_METHODS)
+
+
+def torchjd_methods() -> tuple[str, ...]:
+    """The methods that TorchJD computes, `torchjd.NAME`; importing it takes as long as importing torch."""
+    from go4align.weighting._torchjd import catalogue
+
+    return tuple(catalogue.PREFIX + name for name in catalogue.methods())
+
+
+def refused_torchjd_methods() -> Mapping[str, str]:
+    """TorchJD's other methods, and what they need that a training step does not give."""
+    from go4align.weighting._torchjd import catalogue
+
+    return catalogue.refused()
+
+
+def check_method(name: str, *others: str) -> None:
+    """Do nothing for a method's name, ours or TorchJD's, or one of `others`.
+
+    Raises:
+        UserError: an unknown name; the nearest one is suggested.
+    """
+    if name not in others:
+        _method(name, *others)
 
 
 def available_indicators() -> tuple[str, ...]:
@@ -53,28 +79,28 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
     Raises:
         UserError: an unknown name; the nearest one is suggested.
     """
-    return _hyperparameters(_known("method", name, _METHODS))
+    return _hyperparameters(_method(name))
 
 
 def compares_gradients(name: str) -> bool:
     """Whether a method combines the tasks' gradients, so that weights of losses do not say what it did."""
     from go4align.weighting._engine.gradient_weighting import GradientWeighting
 
-    return issubclass(_load(_known("method", name, _METHODS)), GradientWeighting)
+    return issubclass(_load(_method(name)), GradientWeighting)
 
 
 def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
     """Build a method by name.
 
     Args:
-        name: one of `available_methods()`.
+        name: one of `available_methods()` or of `torchjd_methods()`.
         n_tasks: number of tasks M.
         options: its hyperparameters (see `hyperparameters(name)`), and `task_names` for error messages.
 
     Raises:
         UserError: an unknown method or hyperparameter (the nearest known one is suggested), or a value out of range.
     """
-    return _build(_known("method", name, _METHODS), n_tasks, options)
+    return _build(_method(name), n_tasks, options)
 
 
 def build_indicator(name: str, n_tasks: int, **options: Any) -> "Weighting":
@@ -95,6 +121,18 @@ def _hyperparameters(name: str) -> Mapping[str, Any]:
     return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
 
 
+def _method(name: object, *others: str) -> str:
+    if not isinstance(name, str) or name in _METHODS:
+        return _known("method", name, _METHODS)
+    if name.startswith(_TORCHJD):
+        _load(name)
+    elif _TORCHJD + name in torchjd_methods():
+        raise UserError(f"Unknown method '{name}'. Did you mean '{_TORCHJD}{name}'? `study methods` lists all.")
+    else:
+        raise unknown_name("method", name, (*_METHODS, *others))
+    return name
+
+
 def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) -> str:
     if not isinstance(name, str) or name not in known:
         raise unknown_name(kind, name, known)
@@ -102,5 +140,9 @@ def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) 
 
 
 def _load(name: str) -> type["Weighting"]:
+    if name.startswith(_TORCHJD):
+        from go4align.weighting._torchjd.adapters import method_class
+
+        return method_class(name)
     module, method = _ALL[name].split(":")
     return cast("type[Weighting]", getattr(import_module(f"go4align.weighting.{module}"), method))

@@ -58,14 +58,19 @@ def refused_torchjd_methods() -> Mapping[str, str]:
     return catalogue.refused()
 
 
-def check_method(name: str, *others: str) -> None:
+def is_method(name: str) -> bool:
+    """Whether `build_weighting` knows the name."""
+    return name in _METHODS or (name.startswith(_TORCHJD) and name in torchjd_methods())
+
+
+def check_method(name: str, *others: str, kind: str = "method") -> None:
     """Do nothing for a method's name, ours or TorchJD's, or one of `others`.
 
     Raises:
-        UserError: an unknown name; the nearest one is suggested.
+        UserError: an unknown name, of this kind; the nearest one is suggested.
     """
     if name not in others:
-        _method(name, *others)
+        _method(name, *others, kind=kind)
 
 
 def available_indicators() -> tuple[str, ...]:
@@ -121,16 +126,13 @@ def _hyperparameters(name: str) -> Mapping[str, Any]:
     return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
 
 
-def _method(name: object, *others: str) -> str:
-    if not isinstance(name, str) or name in _METHODS:
-        return _known("method", name, _METHODS)
-    if name.startswith(_TORCHJD):
+def _method(name: object, *others: str, kind: str = "method") -> str:
+    if isinstance(name, str) and name.startswith(_TORCHJD):
         _load(name)
-    elif _TORCHJD + name in torchjd_methods():
-        raise UserError(f"Unknown method '{name}'. Did you mean '{_TORCHJD}{name}'? `study methods` lists all.")
-    else:
-        raise unknown_name("method", name, (*_METHODS, *others))
-    return name
+        return name
+    if isinstance(name, str) and name not in _METHODS and _TORCHJD + name in torchjd_methods():
+        raise UserError(f"Unknown {kind} '{name}'. Did you mean '{_TORCHJD}{name}'? `study methods` lists all.")
+    return _known(kind, name, (*_METHODS, *others))
 
 
 def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) -> str:

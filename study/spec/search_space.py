@@ -115,8 +115,11 @@ class SearchSpace(Section):
         return self
 
     def parameters(self, method: MethodSection) -> dict[str, Range | Choice]:
-        """Everything searched for a method; what a variant fixes is not searched."""
-        searched = {**self.common, **self.methods[method.name]}
+        """Everything searched for a method; what a variant fixes is not searched.
+
+        For a method of TorchJD that the space has no lines for, that is what is common.
+        """
+        searched = {**self.common, **self.methods.get(method.name, {})}
         return {key: parameter for key, parameter in searched.items() if _option(key) not in method.options}
 
     def defaults(self, method: MethodSection, lr: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import zip_longest
 from typing import Any
 
 import numpy
@@ -166,19 +167,23 @@ class Wrapped:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return all(map(_is_plain, value))
-    kinds = (Tensor, numpy.ndarray, torch.optim.Optimizer, bool, int, float, str, torch.dtype, torch.device)
+    kinds = (Tensor, numpy.ndarray, torch.optim.Optimizer, bool, int, float, torch.dtype, torch.device)
     return value is None or isinstance(value, kinds)
 
 
 def _taken(value: Any) -> Any:
-    """A copy, of what `torch.load` takes."""
+    """A copy, of tensors and numbers alone; a dtype is an empty tensor of it."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, numpy.ndarray):
         return torch.tensor(value, device="cpu")
     if isinstance(value, torch.optim.Optimizer):
         return copy.deepcopy(value.state_dict())
-    return [_taken(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, torch.dtype):
+        return torch.empty(0, dtype=value, device="cpu")
+    if isinstance(value, tuple | list):
+        return [_taken(one) for one in value]
+    return None if isinstance(value, torch.device) else value
 
 
 def _put(part: nn.Module, key: str, value: Any, device: torch.device) -> None:
@@ -188,14 +193,18 @@ def _put(part: nn.Module, key: str, value: Any, device: torch.device) -> None:
             there.copy_(value)
     elif isinstance(there, torch.optim.Optimizer) and value is not None:
         there.load_state_dict(copy.deepcopy(value))
-    elif isinstance(there, numpy.ndarray):
-        setattr(part, key, value.cpu().numpy().copy())
     else:
-        setattr(part, key, _moved(value, device))
+        setattr(part, key, _given_back(value, there, device))
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    """A copy: a step may change it in place."""
-    if isinstance(value, Tensor):
-        return value.to(device, copy=True)
-    return [_moved(one, device) for one in value] if isinstance(value, list) else value
+def _given_back(value: Any, there: Any, device: torch.device) -> Any:
+    """A copy, since a step may change it in place; of the type of what is there."""
+    if isinstance(there, torch.device):
+        return device
+    if isinstance(value, list):
+        return type(there)(_given_back(one, two, device) for one, two in zip_longest(value, there[: len(value)]))
+    if not isinstance(value, Tensor):
+        return value
+    if isinstance(there, torch.dtype):
+        return value.dtype
+    return value.cpu().numpy().copy() if isinstance(there, numpy.ndarray) else value.to(device, copy=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         available_methods,
         build_weighting,
         hyperparameters,
+        torchjd_methods,
     )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "build_weighting",
     "exact_kmeans",
     "hyperparameters",
+    "torchjd_methods",
 ]
 
 __getattr__ = lazy_names(
@@ -54,5 +56,6 @@ __getattr__ = lazy_names(
         "build_weighting": "weighting",
         "exact_kmeans": "grouping",
         "hyperparameters": "weighting",
+        "torchjd_methods": "weighting",
     },
 )

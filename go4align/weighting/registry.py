@@ -91,7 +91,12 @@ def compares_gradients(name: str) -> bool:
     """Whether a method combines the tasks' gradients, so that weights of losses do not say what it did."""
     from go4align.weighting._engine.gradient_weighting import GradientWeighting
 
-    return issubclass(_load(_method(name)), GradientWeighting)
+    return issubclass(class_of(name), GradientWeighting)
+
+
+def class_of(name: str) -> type["Weighting"]:
+    """The class that `build_weighting` builds."""
+    return _load(_method(name))
 
 
 def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":

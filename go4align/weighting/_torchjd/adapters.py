@@ -89,7 +89,6 @@ class OfLosses(Adapted, LossWeighting):
         **options: Any,
     ) -> None:
         super().__init__(n_tasks, task_names=task_names)
-        self.needs_losses_after = hasattr(self.method.kind, "update")
         self.weights_lr = real_number("weights_lr", weights_lr)
         example = torch.ones(n_tasks, dtype=torch.float64)
         self.wrapped = self._wrap(lambda scalarizer, losses: scalarizer(losses), example, seed, options)
@@ -244,6 +243,7 @@ def method_class(name: str) -> type[Weighting]:
         "method": method,
         "depends_on_order": method.facts.ordered,
         "needs_positive_losses": method.facts.positive,
+        "needs_losses_after": issubclass(kind, Scalarizer) and hasattr(kind, "update"),
         "__signature__": inspect.Signature(list(merged.values())),
         "__doc__": kind.__doc__,
         "__module__": __name__,

@@ -9,7 +9,7 @@ from go4align.weighting._engine.gradient_weighting import GradientWeighting
 from go4align.weighting._torchjd.adapters import Adapted
 from go4align.weighting.registry import class_of
 
-_LINK = re.compile(r"`([^`<]+?)\s*<(https?://[^>]+)>`_")
+_LINK = re.compile(r"`([^`<]+?)\s*<https?://[^>]+>`_")
 
 
 class Description(NamedTuple):
@@ -47,6 +47,8 @@ def _of_ours(method: type[Weighting]) -> str:
 
 
 def _of_torchjd(method: type[Adapted]) -> str:
-    """The first link of a class, which is the paper of those that have one."""
+    """The title of the first link of a class, which is the paper of those that have one."""
     link = _LINK.search(" ".join((method.__doc__ or "").split()))
-    return f"{method.__name__}: " + (f"{link[1]}, {link[2]}" if link else "TorchJD")
+    if link is None:
+        return f"{method.__name__}, of TorchJD"
+    return link[1] if link[1].startswith(method.__name__) else f"{method.__name__}: {link[1]}"

@@ -40,7 +40,7 @@ _NOT_TUNED = ("n_tasks", "task_names")
 
 
 def available_methods() -> tuple[str, ...]:
-    """The methods of this library, by the names that `build_weighting` knows; `torchjd_methods` are known to it, too."""
+    """The methods of this library by name; `build_weighting` knows these and `torchjd_methods()`."""
     return tuple(_METHODS)
 
 

@@ -1,4 +1,4 @@
-"""The `Weighting` around a module of TorchJD: one class for each way that its modules work, and one method each of it."""
+"""The `Weighting` around a module of TorchJD: a class for each way that its modules work, a subclass for each."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -54,8 +54,8 @@ class Adapted(Weighting):
             return self.wrapped
         if self.wrapped.keeps_state:
             raise UserError(
-                f"'{self.method.name}' keeps state of all tasks together, so every batch must have labels of all, found "
-                "one that has not. Use larger batches, or a method of our own (`study methods`)."
+                f"'{self.method.name}' keeps state of all tasks together, so every batch must have labels of all, "
+                "found one that has not. Use larger batches, or a method of our own (`study methods`)."
             )
         return self.wrapped.narrowed(self.tasks)
 

@@ -88,7 +88,7 @@ def known(name: str) -> str:
     """The name without its prefix.
 
     Raises:
-        UserError: TorchJD has no such method (the nearest is suggested), or the training loop cannot give what it needs.
+        UserError: TorchJD has no such method (the nearest is suggested), or a training step cannot give what it needs.
     """
     short = name.removeprefix(PREFIX)
     if short in _REFUSED:

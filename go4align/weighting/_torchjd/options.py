@@ -62,7 +62,9 @@ def _argument(name: str, hint: Any, found: object, n_tasks: int) -> Any:
         return whole_number(name, found, 0, otherwise=nothing)
     if float in alternatives:
         return real_number(name, found)
-    return torch.full((n_tasks,), 1 / n_tasks, device="cpu").double() if found is None else _vector(name, found, n_tasks)
+    return (
+        torch.full((n_tasks,), 1 / n_tasks, device="cpu").double() if found is None else _vector(name, found, n_tasks)
+    )
 
 
 def _vector(name: str, found: object, n_tasks: int) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 import numpy
 import torch
@@ -53,7 +53,7 @@ class Wrapped:
         self._example = example
         self._vectors = {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
         with self._told(f"cannot be built for M = {len(example)} tasks", ""):
-            self.module: Any = kind(**arguments).to(device=example.device, dtype=torch.float64)
+            self.module = cast(Any, kind(**arguments).to(device=example.device, dtype=torch.float64))
             self._try_out()
             if self.keeps_state:
                 self.module.reset()
@@ -136,14 +136,12 @@ class Wrapped:
         accelerator = torch.accelerator.current_accelerator()
         away = accelerator is not None and device.type == accelerator.type
         with torch.random.fork_rng([device] if away else [], device_type=device.type if away else "cuda"):
-            if kept:
-                generator = self.draws.generator()
-                torch.set_rng_state(generator.get_state())
-                if away:
-                    torch.get_device_module(device).manual_seed(int(torch.randint(2**62, (), device="cpu")))
+            generator = self.draws.generator() if kept else torch.Generator()
+            torch.set_rng_state(generator.get_state())
+            if away:
+                torch.get_device_module(device).manual_seed(int(torch.randint(2**62, (), device="cpu")))
             yield
-            if kept:
-                generator.set_state(torch.get_rng_state())
+            generator.set_state(torch.get_rng_state())
 
     def _on_its_device(self) -> AbstractContextManager[Any]:
         """Gramians are on the host; what TorchJD makes beside them must be, too, whatever torch's default device is."""
@@ -161,7 +159,9 @@ class Wrapped:
         except (UserError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # every solver has its own
-            raise UserError(f"'{self.name}' {what}. TorchJD says: {error or type(error).__name__}{remedy}") from error
+            raise UserError(
+                f"'{self.name}' {what}. TorchJD says: {str(error) or type(error).__name__}{remedy}"
+            ) from error
 
 
 def _is_plain(value: Any) -> bool:

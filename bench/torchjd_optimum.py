@@ -2,8 +2,8 @@
 
     python bench/torchjd_optimum.py
 
-Gradients are random, at equal lengths and at lengths from 1e-3 to 1e3. The worst of eight draws is shown, in float64: so
-the adapter hands TorchJD the Gramian. A method whose packages are missing is left out.
+Gradients are random, at equal lengths and at lengths from 1e-3 to 1e3. The worst of eight draws is shown.
+All is float64, as a step hands TorchJD the Gramian. A method whose packages are missing is left out.
 """
 
 import warnings

@@ -203,6 +203,16 @@ def test_torchjd_misses_its_optimum_on_badly_scaled_gradients_where_ours_does_no
     assert torchjd_optimum.worst("torchjd.cagrad", 3, spread=0.0) == torchjd_optimum.worst("cagrad", 3, spread=3.0) == 0
 
 
+@pytest.mark.parametrize(("name", "instead"), [("upgrad", 0.5), ("dualproj", 0.5), ("cagrad", 0.0)])
+def test_torchjd_takes_short_gradients_for_none(name: str, instead: float) -> None:
+    """Below a length of 0.01 in all; the direction of a step should not depend on the gradients' unit."""
+    rows = here(torch.tensor([[1.0, 0.0], [-2.0, 0.5]], dtype=torch.float64))
+    short, _ = take_step(built(f"torchjd.{name}", 2), 1e-3 * rows)
+    assert short.weights.tolist() == [instead, instead]
+    long, _ = take_step(built(f"torchjd.{name}", 2), rows)
+    assert (long.weights - instead).abs().max() > 0.1
+
+
 def test_every_method_is_described() -> None:
     assert describe("torchjd.famo")[:2] == ("losses", "one backward pass, a second forward pass")
     assert describe("torchjd.upgrad") == (

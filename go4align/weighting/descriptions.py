@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from go4align.weighting._engine.base import Weighting
 from go4align.weighting._engine.gradient_weighting import GradientWeighting
-from go4align.weighting._torchjd.adapters import Adapted
+from go4align.weighting._torchjd.adapted import Adapted
 from go4align.weighting.registry import class_of
 
 _LINK = re.compile(r"`([^`<]+?)\s*<https?://[^>]+>`_")

@@ -148,7 +148,7 @@ def _known(kind: str, name: object, known: Mapping[str, str] | tuple[str, ...]) 
 
 def _load(name: str) -> type["Weighting"]:
     if name.startswith(_TORCHJD):
-        from go4align.weighting._torchjd.adapters import method_class
+        from go4align.weighting._torchjd.classes import method_class
 
         return method_class(name)
     module, method = _ALL[name].split(":")

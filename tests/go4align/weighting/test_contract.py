@@ -239,7 +239,7 @@ def test_no_loss_method_waits_for_the_device(name: str, monkeypatch: pytest.Monk
 @each_method
 def test_state_does_not_grow(name: str) -> None:
     weighting = build(name, n_tasks=3)
-    losses = losses_of(3, 8 if name in OWN else 4)
+    losses = losses_of(3, 8)
 
     def size() -> int:
         file = io.BytesIO()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         available_methods,
         build_weighting,
         hyperparameters,
+        torchjd_methods,
     )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "exact_kmeans",
     "hyperparameters",
     "synchronise",
+    "torchjd_methods",
 ]
 
 __getattr__ = lazy_names(
@@ -57,5 +59,6 @@ __getattr__ = lazy_names(
         "exact_kmeans": "grouping",
         "hyperparameters": "weighting",
         "synchronise": "distributed",
+        "torchjd_methods": "weighting",
     },
 )

@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING
 
 from go4align.lazy import lazy_names
-from go4align.weighting.registry import available_indicators, available_methods, build_weighting, hyperparameters
+from go4align.weighting.registry import (
+    available_indicators,
+    available_methods,
+    build_weighting,
+    hyperparameters,
+    torchjd_methods,
+)
 
 if TYPE_CHECKING:
     from go4align.weighting._engine.base import StepRecord, Weighting
@@ -21,6 +27,7 @@ __all__ = [
     "available_methods",
     "build_weighting",
     "hyperparameters",
+    "torchjd_methods",
 ]
 
 __getattr__ = lazy_names(

@@ -2,11 +2,13 @@
 
 A method's module is imported when it is asked for, not before: listing the names costs no torch. Other packages
 register theirs under the entry point groups `go4align.weightings` and `go4align.indicators`; see docs/own-parts.md.
+TorchJD's methods are known by `torchjd.NAME`.
 """
 
 import inspect
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,12 +45,44 @@ _PARTS = {
     "clustering": EntryPoints("clustering", "go4align.groupings", own=()),
 }
 """Hyperparameters that name a further part, which may come from another package."""
+_TORCHJD = "torchjd."
+"""Before the names of TorchJD's methods, which `_torchjd` knows; it imports torch, so it is asked only of those."""
 _NOT_TUNED = ("n_tasks", "task_names")
 
 
 def available_methods() -> tuple[str, ...]:
-    """The names that `build_weighting` knows."""
+    """The methods of this library, and of packages that register theirs, by name; `build_weighting` knows these and
+    `torchjd_methods()`."""
     return (*_METHODS, *_METHODS_OF_OTHERS.names())
+
+
+def torchjd_methods() -> tuple[str, ...]:
+    """The methods that TorchJD computes, `torchjd.NAME`; importing it takes as long as importing torch."""
+    from go4align.weighting._torchjd import catalogue
+
+    return tuple(catalogue.PREFIX + name for name in catalogue.methods())
+
+
+def refused_torchjd_methods() -> Mapping[str, str]:
+    """TorchJD's other methods, and what they need that a training step does not give."""
+    from go4align.weighting._torchjd import catalogue
+
+    return catalogue.refused()
+
+
+def is_method(name: str) -> bool:
+    """Whether `build_weighting` knows the name."""
+    return name in available_methods() or (name.startswith(_TORCHJD) and name in torchjd_methods())
+
+
+def check_method(name: str, *others: str, kind: str = "method") -> None:
+    """Do nothing for a method's name, whosever it is, or one of `others`.
+
+    Raises:
+        UserError: an unknown name, of this kind; the nearest one is suggested.
+    """
+    if name not in others:
+        _method(name, *others, kind=kind)
 
 
 def available_indicators() -> tuple[str, ...]:
@@ -68,6 +102,8 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
 def provenance(name: str, options: Mapping[str, Any]) -> str:
     """The packages, with their versions, that a method and what its hyperparameters name come from; "" for ours."""
     found = [_METHODS_OF_OTHERS.provenance(name)]
+    if name.startswith(_TORCHJD):
+        found.append(f"torchjd {version('torchjd')}")
     found += [parts.provenance(options.get(key)) for key, parts in _PARTS.items()]
     return "; ".join(dict.fromkeys(filter(None, found)))
 
@@ -76,14 +112,19 @@ def compares_gradients(name: str) -> bool:
     """Whether a method combines the tasks' gradients, so that weights of losses do not say what it did."""
     from go4align.weighting._engine.gradient_weighting import GradientWeighting
 
-    return issubclass(_method(name), GradientWeighting)
+    return issubclass(class_of(name), GradientWeighting)
+
+
+def class_of(name: str) -> "type[Weighting]":
+    """The class that `build_weighting` builds."""
+    return _method(name)
 
 
 def build_weighting(name: str, n_tasks: int, **options: Any) -> "Weighting":
     """Build a method by name.
 
     Args:
-        name: one of `available_methods()`.
+        name: one of `available_methods()` or of `torchjd_methods()`.
         n_tasks: number of tasks M.
         options: its hyperparameters (see `hyperparameters(name)`), and `task_names` for error messages.
 
@@ -114,10 +155,16 @@ def _hyperparameters(method: "type[Weighting]") -> Mapping[str, Any]:
     return MappingProxyType({p.name: p.default for p in parameters if p.name not in _NOT_TUNED})
 
 
-def _method(name: object) -> "type[Weighting]":
-    if not isinstance(name, str) or name not in available_methods():
-        raise unknown_name("method", name, available_methods())
-    return _load(name, _METHODS_OF_OTHERS)
+def _method(name: object, *others: str, kind: str = "method") -> "type[Weighting]":
+    if isinstance(name, str) and name.startswith(_TORCHJD):
+        from go4align.weighting._torchjd.classes import method_class
+
+        return method_class(name)
+    if isinstance(name, str) and name in available_methods():
+        return _load(name, _METHODS_OF_OTHERS)
+    if isinstance(name, str) and _TORCHJD + name in torchjd_methods():
+        raise UserError(f"Unknown {kind} '{name}'. Did you mean '{_TORCHJD}{name}'? `study methods` lists all.")
+    raise unknown_name(kind, name, (*available_methods(), *others))
 
 
 def _may_be_indicator(name: str) -> bool:

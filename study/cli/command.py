@@ -4,7 +4,7 @@ import sys
 from io import TextIOWrapper
 
 from go4align.errors import UserError
-from study.cli import clusters, data, reports
+from study.cli import clusters, data, methods, reports
 from study.cli.console import complain
 from study.cli.output import code_of, guarded_output
 from study.cli.studies import app
@@ -13,6 +13,7 @@ __all__ = ["app", "main"]
 
 app.command()(data.data)
 app.command()(data.doctor)
+app.command()(methods.methods)
 app.command()(reports.report)
 app.command()(reports.groups)
 app.command("time")(reports.time_methods)

@@ -16,6 +16,7 @@ from study.spec import BestFile
 from study.trials.records import TrialResult
 
 if TYPE_CHECKING:
+    from go4align.weighting.descriptions import Description
     from study.report import FoundGroups
     from study.results import GroupingResult, MethodTime
 
@@ -37,6 +38,16 @@ def best_table(frozen: BestFile) -> Table:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
     for c, w in zip(frozen.configurations, watched, strict=True):
         table.add_row(c.method.key, w.text(c.score), c.trial, describe(c.method.options, c.training.lr))
+    return table
+
+
+def methods_table(described: Mapping[str, Description]) -> Table:
+    """Every method, a row each."""
+    table = Table()
+    for column in ("method", "combines", "a step costs", "source"):
+        table.add_column(column, overflow="fold")
+    for name, (kind, cost, source) in described.items():
+        table.add_row(name, kind, cost, source)
     return table
 
 

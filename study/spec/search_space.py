@@ -115,8 +115,9 @@ class SearchSpace(Section):
         return self
 
     def parameters(self, method: MethodSection) -> dict[str, Range | Choice]:
-        """Everything searched for a method; what a variant fixes is not searched."""
-        searched = {**self.common, **self.methods[method.name]}
+        """Everything searched for a method, which is the learning rate alone for one without lines here; what a variant
+        fixes is not searched."""
+        searched = {**self.common, **self.methods.get(method.name, {})}
         return {key: parameter for key, parameter in searched.items() if _option(key) not in method.options}
 
     def defaults(self, method: MethodSection, lr: float) -> dict[str, Any]:
@@ -143,8 +144,8 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
         benchmark: the study's.
 
     Raises:
-        UserError: no such space, another benchmark's, a method without lines, or a default or an edge that no method
-            takes.
+        UserError: no such space, another benchmark's, a method for which nothing is searched, or a default or an edge
+            that no method takes.
     """
     path = find_file(study.search_space, "search space", files("search_spaces"))
     space = parse(SearchSpace, path, _extended(path))
@@ -155,8 +156,11 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
         )
     for name in study.methods:
         base = study.method(name).name
-        if base not in space.methods:
-            raise UserError(f"{path}: {unknown_name('method', base, space.methods)} Add its lines under `methods:`.")
+        if base not in space.methods and not space.common:
+            raise UserError(
+                f"{path} must say what is searched for '{base}', found nothing. Add its lines under `methods:`, or the "
+                "learning rate of all methods under `common:`."
+            )
         _check_fixed(study, name, benchmark.task_names)
         _check_values(study, space, name, str(path), benchmark.task_names)
     return space

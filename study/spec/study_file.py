@@ -11,7 +11,7 @@ from go4align.benchmarks.base import Benchmark
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, Watched, check_watched
-from go4align.weighting.registry import available_methods, compares_gradients
+from go4align.weighting.registry import check_method, compares_gradients, is_method
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
 from study.spec.sections import Kept, Name, Section, nested
 
@@ -196,11 +196,10 @@ class StudyFile(Kept):
     @model_validator(mode="after")
     def _known_methods(self) -> StudyFile:
         for variant in self.variants:
-            if variant in available_methods():
+            if is_method(variant):
                 raise UserError(f"`variants` must not use a method's name, found '{variant}'. Give it another.")
         for method in self.methods:
-            if method not in self.variants and method not in available_methods():
-                raise unknown_name("method", method, [*available_methods(), *self.variants])
+            check_method(method, *self.variants)
         if len(set(self.methods)) < len(self.methods):
             raise UserError(f"`methods` must name each method once, found {', '.join(self.methods)}.")
         return self
@@ -230,8 +229,7 @@ class StudyFile(Kept):
 
     @model_validator(mode="after")
     def _known_reference(self) -> StudyFile:
-        if (method := self.reference_method) not in (*self.variants, *available_methods()):
-            raise unknown_name("method of `reference`", method, [*available_methods(), *self.variants])
+        check_method(self.reference_method, *self.variants, kind="method of `reference`")
         return self
 
     @model_validator(mode="after")

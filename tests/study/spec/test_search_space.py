@@ -77,7 +77,10 @@ def _choices(*values: Any) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[dict[str, Any] | str, list[str]]] = {
-    "method without lines": ({"methods": {"ls": {}}}, ["go4align", "methods"]),
+    "nothing to search": (
+        {"common": {}, "methods": {"ls": {}}},
+        ["what is searched for 'go4align', found nothing. Add its lines under `methods:`"],
+    ),
     "unknown method": ({"methods": {"lss": {}}}, ["lss", "Did you mean 'ls'?"]),
     "unknown hyperparameter": ({"methods": {"go4align": {"betta": BETA}}}, ["betta", "Did you mean 'beta'?"]),
     "reversed range": ({"common": {"lr": {"type": "float", "low": 1, "high": 0.1}}}, ["`low` must be below `high`"]),
@@ -149,6 +152,14 @@ def test_a_wrong_space_gets_one_line(case: str, tmp_path: Path) -> None:
 def test_an_unknown_space_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean 'toy'"):
         load_space(*built({**GOOD, "search_space": "toyy"}))
+
+
+def test_a_method_without_lines_searches_the_learning_rate_alone() -> None:
+    study = StudyFile.model_validate({**GOOD, "methods": ["torchjd.sum", "torchjd.stch"]})
+    space = load_space(study, study.build_benchmark())
+    assert "torchjd.sum" not in space.methods
+    assert set(space.parameters(study.method("torchjd.sum"))) == {"lr"}
+    assert space.defaults(study.method("torchjd.stch"), 0.01) == {"lr": 0.01, "mu": 1.0}
 
 
 def test_what_a_variant_fixes_is_checked_where_nothing_is_searched(tmp_path: Path) -> None:

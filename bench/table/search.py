@@ -1,6 +1,6 @@
 """How well searches search: replayed against the table of real trainings.
 
-    python bench/table/search.py samplers|gp|pruners|parallel|starts|gains [--preset qm9-demo] [--searches 100]
+    python bench/table/search.py samplers|gp|pruners|parallel|starts|chosen|gains [--preset qm9-demo] [--searches 100]
         [--trials 33] [--search startup=5] [--figure FILE.svg]
 
 Real proposals (`study.search`) and real decisions to stop, only the training is looked up. A search sees one seed of

@@ -56,8 +56,19 @@ def pruners(search: Options) -> Iterator[Variant]:
     yield Variant("nothing stopped", search)
     for grace, factor in ((1, 3), (2, 3), (3, 3), (4, 3), (1, 4), (3, 2), (6, 2)):
         yield Variant(f"ASHA, grace {grace}, factor {factor}", search, _asha(grace, factor))
-    for pruner in ("halving 1/3", "halving 3/3", "hyperband 1/3", "hyperband 3/3", "median 1", "median 3", "wilcoxon"):
+    for pruner in ("halving 1/3", "halving 3/3", "hyperband 1/3", "hyperband 3/3", "median 1", "median 3"):
         yield Variant(f"Optuna's {pruner}", search, pruner=pruner)
+    yield Variant("Optuna's wilcoxon", search, pruner="wilcoxon", most=10)  # minutes a search
+
+
+def chosen(search: Options) -> Iterator[Variant]:
+    """Those of the figure: what is easiest, what is offered, and what came near it."""
+    yield Variant("random, nothing stopped", {"sampler": "random", "start": "random"})
+    yield Variant("random, Sobol sequence, nothing stopped", {"sampler": "random", "startup": 1000})
+    yield Variant("TPE, nothing stopped", search)
+    yield Variant("TPE, ASHA, grace 1, factor 3", search, _asha(1, 3))
+    yield Variant("TPE, ASHA, grace 3, factor 3 (as the demo)", search, _asha(3, 3))
+    yield Variant("TPE, Optuna's hyperband 3/3", search, pruner="hyperband 3/3")
 
 
 def parallel(search: Options) -> Iterator[Variant]:
@@ -80,6 +91,7 @@ COMPARED = {
     "pruners": pruners,
     "parallel": parallel,
     "starts": starts,
+    "chosen": chosen,
 }
 
 

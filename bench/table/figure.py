@@ -23,7 +23,6 @@ def draw(
     styles = ("-", "--", ":", "-.")
     for number, (name, regrets) in enumerate(curves.items()):
         axes.plot(epochs, regrets, styles[number // 7 % 4], label=name, linewidth=1.6)
-    axes.plot([cost], [grid], "k*", markersize=11, label="the paper's grid, whole")
     axes.axvline(cost / 4, color="0.6", linewidth=0.8)
     axes.annotate("a quarter of the grid", (cost / 4, 1), xycoords=("data", "axes fraction"), xytext=(4, -12),
                   textcoords="offset points", fontsize=8, color="0.35")  # fmt: skip

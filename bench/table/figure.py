@@ -6,16 +6,14 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 
-def draw(
-    path: Path, curves: Mapping[str, Sequence[float]], epochs: Sequence[float], grid: float, cost: int, preset: str
-) -> None:
+def draw(path: Path, curves: Mapping[str, Sequence[float]], epochs: Sequence[float], cost: int, preset: str) -> None:
     """Write the figure; nothing is drawn where fewer than all searches have completed a trial.
 
     Args:
         path: of an SVG or PNG.
         curves: by search its mean regret, in points of Delta m.
         epochs: after which.
-        grid, cost: the regret of the paper's grid, and its epochs.
+        cost: epochs of the paper's grid.
         preset: for the title.
     """
     figure = Figure(figsize=(8, 4.8), layout="constrained")

@@ -147,7 +147,7 @@ def main() -> None:
             print(f"| {variant.name} | " + " | ".join(shown) + f" | {_median(needed)} |", flush=True)
             curves[variant.name] = [fmean(values) for values in along]
     if asked.figure:
-        draw(asked.figure, curves, [share * cost for share in CURVE], grids_regret(asked.preset), cost, asked.preset)
+        draw(asked.figure, curves, [share * cost for share in CURVE], cost, asked.preset)
 
 
 def _arguments() -> argparse.Namespace:

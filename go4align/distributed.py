@@ -99,8 +99,13 @@ def _any_is(things: Iterable[object], module: str, name: str) -> bool:
     return kind is not None and any(isinstance(thing, kind) for thing in things)
 
 
-def _on_host(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: entry.cpu() if isinstance(entry, Tensor) else entry for name, entry in state.items()}
+def _on_host(state: Any) -> Any:
+    """Every tensor in mappings and sequences, however deep, in the host's memory."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {name: _on_host(entry) for name, entry in state.items()}
+    return type(state)(map(_on_host, state)) if type(state) in (list, tuple) else state
 
 
 def _from_first(thing: Any, group: ProcessGroup | None) -> Any:

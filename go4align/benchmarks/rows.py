@@ -29,14 +29,16 @@ class Rows:
             name: array.view(np.int16) if array.dtype == np.uint16 else array for name, array in arrays.items()
         }
         self._kept: dict[str, Tensor] = {}
+        self._on: torch.device | None = None
 
     def keep_on(self, device: torch.device) -> bool:
         """Copy all rows to a device, once, if they take at most a quarter of its free memory; returns whether it has
         them."""
-        if self._kept and next(iter(self._kept.values())).device == device:
+        if self._on == device:
             return True
         if sum(array.nbytes for array in self._arrays.values()) > _SHARE * _free(device):
             return False
+        self._on = device
         self._kept = {name: torch.from_numpy(np.array(array)).to(device) for name, array in self._arrays.items()}
         return True
 

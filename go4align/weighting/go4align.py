@@ -151,13 +151,19 @@ class GO4Align(Weighting):
 
     def _record(self, losses: Tensor, shared: Shared) -> StepRecord:
         gramian = self._gramian(losses, trainable(shared)) if self.grouping.needs_gramian else None
-        seen = losses if self.indicator.needs_gradients else losses.detach()
+        seen = losses if self.indicator.needs_gradients else self._mean(losses)
         labels, centres = self.indicator.grouped_by(self.grouping, seen, shared, gramian)
         weights = centres.index_select(0, labels)  # half the time of centres[labels]
         if self.normalise:
             factor = len(weights) / weights.sum()
             weights, centres = factor * weights, factor * centres
         return StepRecord(weights, labels, centres)
+
+    def _mean(self, losses: Tensor) -> Tensor:
+        """What an indicator sees that compares no gradients. Where the grouping does, losses are this rank's own."""
+        if self.grouping.needs_gramian:
+            return self.ranks.mean(losses.detach(), self.tasks, True)
+        return losses.detach()
 
     def _gramian(self, losses: Tensor, shared: Shared) -> Matrix:
         """Of the gradients that the grouping asks for, a backward pass for each task; the graph is kept."""

@@ -122,14 +122,15 @@ def _store(cluster: ClusterFile, study: StudyFile | None, store: str | None) -> 
 
 
 def _resources(cluster: ClusterFile, study: StudyFile) -> Iterator[str]:
-    trial, kinds = study.resources, node_kinds(cluster)
-    if any(kind.holds(trial) != 0 for kind in kinds):
-        return
-    found = "; ".join(f"{kind.name}: {_number(kind.cpus)} CPUs, {_number(kind.gpus)} GPUs" for kind in kinds)
-    yield (
-        f"A trial of '{study.name}' needs {trial.cpus:g} CPUs and {trial.gpus:g} GPUs on one node, but no kind of node "
-        f"has them ({found}). Lower `resources` of the study, or choose other nodes."
-    )
+    kinds = node_kinds(cluster)
+    for trial in dict.fromkeys([study.resources_of("search"), study.resources_of("final")]):
+        if any(kind.holds(trial) != 0 for kind in kinds):
+            continue
+        found = "; ".join(f"{kind.name}: {_number(kind.cpus)} CPUs, {_number(kind.gpus)} GPUs" for kind in kinds)
+        yield (
+            f"A trial of '{study.name}' needs {trial.cpus:g} CPUs and {trial.gpus:g} GPUs on one node, but no kind of "
+            f"node has them ({found}). Lower `resources` of the study, or choose other nodes."
+        )
 
 
 def _number(value: float | None) -> str:

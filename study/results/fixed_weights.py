@@ -5,12 +5,11 @@ from __future__ import annotations
 from go4align.errors import UserError
 from study.results.frames import Outcome
 from study.spec.configuration import BestConfiguration, MethodSection
+from study.spec.study_file import fixed_label
 from study.store.epochs import read_epochs
 
-
-def fixed_label(method: str) -> str:
-    """What the fixed weights of a method are called."""
-    return f"{method}-fixed"
+LEAST = 1e-9
+"""Of a share: `static` takes positive factors, and so little is none."""
 
 
 def with_fixed_weights(tuned: BestConfiguration, outcome: Outcome, uri: str) -> BestConfiguration:
@@ -42,7 +41,7 @@ def with_fixed_weights(tuned: BestConfiguration, outcome: Outcome, uri: str) -> 
         ) from None
     weights = epochs[epochs["quantity"] == "train/weight"].pivot(index="epoch", columns="task", values="value")
     shares = weights.div(weights.sum(axis=1), axis=0).mean()
-    factors = {str(task): float(share) for task, share in shares.items()}
+    factors = {str(task): max(float(share), LEAST) for task, share in shares.items()}
     method = MethodSection(name="static", label=fixed_label(tuned.method.key), power=0.0, factors=factors)
     return BestConfiguration(
         benchmark=tuned.benchmark,

@@ -7,6 +7,7 @@ counts.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,12 +18,12 @@ from go4align.errors import UserError, unknown_name
 from study.results.epochs import Progress, epoch_frames
 from study.results.final_networks import load_network
 from study.results.final_table import FinalTable, candidates, final_table
-from study.results.fixed_weights import fixed_label, with_fixed_weights
+from study.results.fixed_weights import with_fixed_weights
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
 from study.results.times import FILE, MethodTime, read_times
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
 from study.spec.loading import parse_json
-from study.spec.study_file import Budgeted, StudyFile
+from study.spec.study_file import Budgeted, StudyFile, fixed_label
 from study.store.client import NoStoreError, connect
 from study.store.queries import has_trials, read_study
 from study.store.references import find_references
@@ -178,7 +179,7 @@ class StoredStudy:
 
     def best(self, method: str | None = None) -> BestFile:
         """The best configuration of each method (or of one) by `score`, best method first; complete search trials only.
-        Last those of `fixed_weights`.
+        Last those of `fixed_weights`; such as cannot be read are left out, with a warning, unless they are asked for.
 
         Raises:
             UserError: no such method, no complete search trial yet, no single-task reference, or no weights to fix.
@@ -193,13 +194,23 @@ class StoredStudy:
         chosen = [_best_configuration(run) for key, run in first.items() if method in (None, key)]
         for label, of in fixed.items():
             if method in (None, label) and of in first:
-                chosen.append(with_fixed_weights(_best_configuration(first[of]), outcome_of_run(first[of]), self.uri))
+                chosen += self._fixed(first[of], required=method is not None)
         if not chosen:
             of = f" of '{method}'" if method else ""
             raise UserError(
                 f"The study '{self.name}' has no complete search trial{of} yet. `study ls` shows how far it is."
             )
         return BestFile(study=self.name, reference=self.reference(), configurations=chosen)
+
+    def _fixed(self, run: Run, *, required: bool) -> list[BestConfiguration]:
+        """The fixed weights of a trial; without them all else can be told, unless they are what was asked for."""
+        try:
+            return [with_fixed_weights(_best_configuration(run), outcome_of_run(run), self.uri)]
+        except UserError as error:
+            if required:
+                raise
+            warnings.warn(str(error), stacklevel=3)
+            return []
 
     def epoch_of(self, run_id: str) -> int:
         """How many epochs of a trial have ended, while it runs; asks the store anew."""

@@ -18,6 +18,8 @@ from go4align.weighting.registry import build_weighting, hyperparameters, proven
 from study.spec.sections import Kept, Name, Section, digest
 
 _LARGEST_SEED = 2**63 - 1
+_LATER = ("compile", "channels_last", "processes")
+_DEFAULTS = {field.name: field.default for field in fields(TrainingOptions)}
 
 
 def _training(found: Any, info: ValidationInfo) -> TrainingOptions:
@@ -198,13 +200,17 @@ class Configuration(Kept):
     def key(self) -> str:
         """Its identity: a hash of all that decides a run but its seed, defaults filled in.
 
-        Writing out a default changes nothing, nor does the label under which a study lists the method.
+        Writing out a default changes nothing, nor does the label under which a study lists the method; nor did adding
+        the options of `_LATER`, which older stores do not know.
         """
+        training = asdict(self.training)
+        for name in [name for name in _LATER if training[name] == _DEFAULTS[name]]:
+            del training[name]
         return digest(
             {
                 "benchmark": self.benchmark.written_out,
                 "method": self.method.written_out,
-                "training": asdict(self.training),
+                "training": training,
             }
         )
 

@@ -13,7 +13,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.training import TrainingOptions, Watched, check_watched
 from go4align.weighting.registry import check_method, compares_gradients, is_method
 from study.spec.configuration import _LARGEST_SEED, BenchmarkSection, Configuration, MethodSection, Training
-from study.spec.sections import Kept, Name, Section, nested
+from study.spec.sections import Kept, Name, Section, is_name, nested
 
 SINGLE_TASK = "stl"
 Budgeted = Literal["search", "final"]
@@ -21,6 +21,11 @@ Budgeted = Literal["search", "final"]
 
 _FINEST = 0.0001
 """The smallest share of a CPU or GPU that Ray hands out."""
+
+
+def fixed_label(method: str) -> str:
+    """What the fixed weights of a method are called."""
+    return f"{method}-fixed"
 
 
 class Target(Section):
@@ -75,6 +80,15 @@ class Search(Section):
     group: bool = False
     levels: int = Field(default=3, ge=1, le=100)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, found: Any) -> Any:
+        """They wrote a `startup` of None, which stood for a third of the trials, and `start: random` beside it."""
+        if isinstance(found, dict) and found.get("startup", 0) is None:
+            gone = {"startup", "start"} if found.get("sampler") == "grid" else {"startup"}
+            return {key: value for key, value in found.items() if key not in gone}
+        return found
+
     @model_validator(mode="after")
     def _has_effect(self) -> Search:
         grid = self.sampler == "grid"
@@ -90,11 +104,21 @@ class Search(Section):
 
 
 class Scheduler(Section):
-    """`asha` stops the weaker trials of a method early (never one method's for another's); `fifo` stops none."""
+    """`asha` stops the weaker trials of a method early (never one method's for another's); `fifo` stops none.
+
+    Attributes:
+        name: "asha" or "fifo".
+        grace_epochs: before which none is stopped; default a quarter of the trial's (docs/search.md has measured it).
+        reduction_factor: of as many trials one goes on at each rung.
+    """
 
     name: Literal["asha", "fifo"] = "asha"
-    grace_epochs: int = Field(default=1, ge=1)
+    grace_epochs: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
+
+    def grace_of(self, epochs: int) -> int:
+        """Epochs before the first rung, of a trial of so many."""
+        return max(1, epochs // 4) if self.grace_epochs is None else self.grace_epochs
 
 
 class Resources(Section):
@@ -214,11 +238,17 @@ class StudyFile(Kept):
                     f"`fixed_weights` must name methods that weight losses, found '{method}', which combines "
                     "gradients. Remove it."
                 )
+            label = fixed_label(method)
+            if not is_name(label) or label in (*self.methods, *self.variants):
+                raise UserError(
+                    f"`fixed_weights` adds '{label}', which must be a name of at most 64 characters that no method "
+                    f"has. Rename the variant '{label if label in self.variants else method}'."
+                )
         return self
 
     @model_validator(mode="after")
     def _cross_check(self) -> StudyFile:
-        if self.scheduler.name == "asha" and self.scheduler.grace_epochs > self.training.epochs:
+        if self.scheduler.name == "asha" and self.scheduler.grace_of(self.training.epochs) > self.training.epochs:
             raise UserError(
                 f"`scheduler.grace_epochs` must be at most `training.epochs` = {self.training.epochs}, "
                 f"found {self.scheduler.grace_epochs}."
@@ -298,8 +328,9 @@ class StudyFile(Kept):
 
     def resources_of(self, stage: Budgeted) -> Resources:
         """What a trial under a stage's budget takes."""
-        if stage == "final" and self.final and self.final.resources:
-            return self.final.resources
+        if stage == "final" and self.final and (given := self.final.resources):
+            cpus = self.resources.cpus * self.final_training.processes
+            return given if "cpus" in given.model_fields_set else given.model_copy(update={"cpus": cpus})
         training = self.training if stage == "search" else self.final_training
         return self.resources.times(training.processes)
 

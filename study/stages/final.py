@@ -116,7 +116,13 @@ class _Finals:
         self._say = notices(console)
         self._tracker = JournalTracker(stored.study, store, study_run=stored.study_run, notify=self._say)
         self._session = partial(
-            open_session, stored.study, self._tracker, address=address, console=console, goes_on=goes_on
+            open_session,
+            stored.study,
+            self._tracker,
+            address=address,
+            console=console,
+            goes_on=goes_on,
+            budget="final",
         )
         self._seeds = final_seeds(stored.study.seeds, asked.seeds)
         self._candidates = candidates(stored.study, asked.frozen, stored.defaults())

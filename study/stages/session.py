@@ -121,6 +121,7 @@ def open_session(
     trains: bool = True,
     any_code: bool = False,
     goes_on: str | None = None,
+    budget: Budgeted = "search",
 ) -> Iterator[Session]:
     """Open the cluster and the tracker; close both whatever happens, and say how the study ended.
 
@@ -133,6 +134,7 @@ def open_session(
         trains: whether a cluster is needed; it is started first, so that a study which cannot run leaves no trace.
         any_code: see `Session`.
         goes_on: the command that goes on with it; default `study resume`.
+        budget: whose trials a node must hold.
 
     Raises:
         UserError: no node can hold a trial, the tracker cannot be opened, or a disk failed (`RunFailedError`).
@@ -153,7 +155,7 @@ def open_session(
                 say(f"Data: {benchmark.data_note}")
             say("Starting Ray" if address is None else f"Connecting to Ray at {address}")
             stack.enter_context(ray_session(address))
-            check_resources(study.resources_of("search"))
+            check_resources(study.resources_of(budget))
         resume = (goes_on or f"study resume {study.name}") + (f" --address {address}" if address else "")
         overdue = partial(_leave, tracker, say, resume)
         timer = stack.enter_context(interruptible(say, overdue))  # after Ray, which sets a handler of its own

@@ -34,6 +34,11 @@ def time_study(stored: StoredStudy, *, epochs: int | None = None, console: Conso
     rounds = whole_number("--epochs", EPOCHS if epochs is None else epochs, 1, _MOST)
     if stored.tags.get("status") == "running":
         raise UserError(f"The study '{stored.name}' is running: its trials would be measured, too. Wait for its end.")
+    if (processes := stored.study.training.processes) > 1:
+        raise UserError(
+            f"`study time` times trainings of one process each, found `training.processes` = {processes} in the study "
+            f"'{stored.name}'. The seconds of its trials are in `study report`."
+        )
     say = notices(console)
     chosen = {one.method.key: one for one in stored.best().configurations}
     say(f"{stored.name}: {rounds} epochs of {', '.join(chosen)}, in turns")

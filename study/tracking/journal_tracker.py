@@ -73,7 +73,7 @@ class JournalTracker(Tracker):
         self.uri = uri
         self.study_run = study_run or uuid.uuid4().hex[:12]
         self._name = study.name
-        self._gpus = study.resources.gpus
+        self._gpus = {stage: study.resources_of(stage).gpus for stage in ("search", "final")}
         self._data = study_data(study, space_hash=space_hash, source=source) | {"store": store_name(uri)}
         self._resumes = study_run is not None
         self._changed = changed
@@ -198,9 +198,12 @@ class JournalTracker(Tracker):
     def _cost(self, further_s: float = 0.0) -> dict[str, float]:
         """What the ended trials of this run have taken in all."""
         run = self._opened.run
-        ended_s = sum(result.get("seconds", 0.0) for result in run.results.values())
-        trial_s = run.before["trial_s"] + ended_s + further_s
-        return {"trial_s": trial_s, "gpu_hours": trial_s * self._gpus / 3600}
+        seconds = dict.fromkeys(self._gpus, 0.0) | {"search": run.before["trial_s"] + further_s}
+        for trial, result in run.results.items():
+            stage = "final" if run.starts[trial].data["tags"]["stage"] == "final" else "search"
+            seconds[stage] += result.get("seconds", 0.0)
+        gpu_s = sum(self._gpus[stage] * taken for stage, taken in seconds.items())
+        return {"trial_s": sum(seconds.values()), "gpu_hours": gpu_s / 3600}
 
     def _append(self, kind: Kind, trial: str = "", data: dict[str, Any] | None = None) -> None:
         """Without the journal's knowledge MLflow is told only how it ended."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,6 +31,8 @@ from study.trials.records import Trial, TrialResult
 
 _WAIT = timedelta(minutes=30)
 """For another process: as long as the slowest validation, or reading of data, may take."""
+_END_S = 30.0
+"""For a process that has told all to end."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -41,6 +46,11 @@ def train_together(
     network: Path | None,
 ) -> TrialResult:
     """Train one configuration in `training.processes` processes; arguments and result are those of `run_trial`."""
+    wanted = trial.configuration.training.processes
+    if device == "cuda" and (found := torch.cuda.device_count()) < wanted:
+        reason = f"`training.processes` = {wanted} need as many GPUs, found {found}. Lower it, or give the trial more"
+        return TrialResult(trial.id, "failed", reason=reason)
+    began = time.perf_counter()
     part = _Parts(trial, device, threads, checkpoints.folder if checkpoints else None, network)
     deaths = last = 0
     while True:
@@ -54,7 +64,8 @@ def train_together(
         deaths += 1
         if deaths >= ATTEMPTS:
             reason = f"epoch {last + 1}: one of its processes died {ATTEMPTS} times, for want of memory or of a GPU"
-            return TrialResult(trial.id, "failed", epochs=last, reason=reason)
+            seconds = time.perf_counter() - began
+            return TrialResult(trial.id, "failed", epochs=last, seconds=seconds, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -96,9 +107,9 @@ def _told(running: Mapping[Connection, BaseProcess]) -> Iterator[EpochRecord | T
             assert isinstance(connection, Connection)
             try:
                 told = connection.recv()
-            except EOFError:
+            except (EOFError, OSError):  # OSError: killed in the middle of a message
                 process = open_ones.pop(connection)
-                process.join()
+                process.join(_END_S)
                 if process.exitcode:
                     return
                 continue
@@ -115,17 +126,16 @@ def _has_died(process: BaseProcess) -> bool:
 
 
 def _take_part(parts: _Parts, rank: int, meeting: str, told: Connection) -> None:
-    """Runs in each process."""
+    """Runs in each process. Ctrl-C is the parent's to hear, which ends them all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     trial = parts.trial
-    size = trial.configuration.training.processes
-    device = parts.device
-    if device == "cuda":
-        device = f"cuda:{rank}"
-        torch.cuda.set_device(rank)
-    backend = "nccl" if device.startswith("cuda") else "gloo"
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=_WAIT)
+    try:
+        device = _meet(parts, rank, meeting)
+    except Exception as error:  # whatever keeps them from meeting is the trial's result
+        reason = f"before training: its processes cannot meet: {type(error).__name__}: {error}".splitlines()[0]
+        told.send(TrialResult(trial.id, "failed", reason=reason))
+        return
     folder = parts.checkpoints
     leads = rank == 0
     checkpoints = None if folder is None else Checkpoints(folder) if leads else _ReadCheckpoints(folder)
@@ -139,9 +149,23 @@ def _take_part(parts: _Parts, rank: int, meeting: str, told: Connection) -> None
     result = run_alone(trial, report, device=device, threads=parts.threads, checkpoints=checkpoints, network=network)
     if leads or result.status == "failed":
         told.send(result)
-    told.close()
     with suppress(RuntimeError):  # another process is gone
         dist.destroy_process_group()
+    told.close()
+
+
+def _meet(parts: _Parts, rank: int, meeting: str) -> str:
+    """Join the others; returns this process's device."""
+    device = parts.device
+    if device == "cuda":
+        device = f"cuda:{rank}"
+        torch.cuda.set_device(rank)
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    size = parts.trial.configuration.training.processes
+    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=_WAIT)
+    return device
 
 
 class _ReadCheckpoints(Checkpoints):

@@ -46,13 +46,13 @@ class MethodwiseASHA(FIFOScheduler):
             if decision == TrialScheduler.STOP:
                 self.stopped.add(report.trial)
 
-    def _asha(self, method: str) -> ASHAScheduler:
+    def _asha(self, method: str, epochs: int) -> ASHAScheduler:
         if method not in self._by_method:
             self._by_method[method] = ASHAScheduler(
                 time_attr="epoch",
                 metric="score",
                 mode="min",
-                grace_period=self._options.grace_epochs,
+                grace_period=self._options.grace_of(epochs),
                 reduction_factor=self._options.reduction_factor,
                 max_t=10**9,  # a trial ends by itself
             )
@@ -62,7 +62,7 @@ class MethodwiseASHA(FIFOScheduler):
         """Whether Ray shall go on with a trial after an epoch (from 1 to `epochs`) or stop it."""
         if epoch >= epochs:  # nothing is left to save: it has trained to the end
             return str(TrialScheduler.CONTINUE)
-        asha = self._asha(method)
+        asha = self._asha(method, epochs)
         named = _Named(trial_id)
         if trial_id not in self._known:
             self._known.add(trial_id)

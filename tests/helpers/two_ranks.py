@@ -53,6 +53,11 @@ CASES = {
     "go4align of mgda in DDP": Case("go4align", {"indicator": "mgda"}, wrapped=True),
     "go4align in part": Case("go4align", labelled=[True, False, True]),
     "mgda in part": Case("mgda", labelled=[True, False, True]),
+    "go4align by gradients": Case("go4align", {"clustering": "gradient_affinity"}),
+    "go4align by gradients in DDP": Case("go4align", {"clustering": "gradient_affinity"}, wrapped=True),
+    "torchjd.config": Case("torchjd.config"),
+    "torchjd.excess_mtl": Case("torchjd.excess_mtl"),
+    "torchjd.random without a seed": Case("torchjd.random"),
     "uw of no task": Case("uw", labelled=[False, False, False]),
 }
 

@@ -123,6 +123,9 @@ class LossChecks(PerTask):
             norms: scalars that are finite only if the gradients are.
             ahead: as for `_checked`.
         """
+        if marked.element_size() < 4:  # half precision holds no step number beyond a few thousand
+            marked = marked.float()
+            weights = weights.float()
         number = (self.step + ahead).expand_as(marked)
         evidence = torch.cat([number, marked, weights, *(norm.reshape(1) for norm in norms)])
         good: Tensor = torch.linalg.vector_norm(evidence, 1, dtype=torch.float64) < math.inf

@@ -134,6 +134,11 @@ class Together(Ranks):
         parameters = [p for p in self._parameters if p.requires_grad and id(p) not in left_out]
         if not parameters:
             return
+        if any(p.grad is not None and p.grad.layout != torch.strided for p in parameters):
+            raise UserError(
+                "Gradients must be dense where several processes average them, found a sparse one. Build the embedding "
+                "with sparse=False."
+            )
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         there = torch.ones(len(parameters), device=self._device)
         missing = [number for number, p in enumerate(parameters) if p.grad is None]

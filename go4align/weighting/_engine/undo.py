@@ -54,6 +54,10 @@ class State:
         """Tensors that change in place."""
         return [buffer for buffers in self._buffers for buffer in buffers.values() if buffer is not None]
 
+    def renewed(self) -> "list[tuple[dict[str, Tensor | None], str, Tensor | None]]":
+        """Where the tensors are that a step may put others in the place of, and those that are there now."""
+        return [(buffers, name, buffers[name]) for buffers, name in self._renewed]
+
     def undo(self) -> "UndoOnDevice":
         """How to take back, on the device, the step that comes."""
         return UndoOnDevice(self._in_place, self._renewed)
@@ -92,6 +96,7 @@ class Unchanged:
 
     def __init__(self, state: State) -> None:
         self._undo = Undo(state.buffers())
+        self._renewed = state.renewed()
         self._drawing = [(part, part.get_extra_state()) for part in state.drawing]
 
     def __enter__(self) -> None:
@@ -99,6 +104,8 @@ class Unchanged:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is not None:
+            for buffers, name, before in self._renewed:
+                buffers[name] = before
             self._undo.all()
             for part, state in self._drawing:
                 part.set_extra_state(state)

@@ -46,6 +46,11 @@ class Adapted(Weighting):
             )
         return self.wrapped.narrowed(self.tasks)
 
+    @property
+    def draws(self) -> Draws | None:
+        """What `go4align.synchronise` makes alike on all ranks."""
+        return self.wrapped.draws
+
     def get_extra_state(self) -> dict[str, Any]:
         draws = self.wrapped.draws
         return {"torchjd": self.wrapped.state(), "draws": None if draws is None else draws.state()}

@@ -62,7 +62,7 @@ class OfMatrix(Adapted, GradientWeighting):
         return cast(Tensor, aggregator(gradients))
 
     def _decide(self, losses: Tensor, shared: Shared) -> Decision:
-        gradients = StoredGradients(losses, shared.parameters, self._scratch, shared.heads)
+        gradients = StoredGradients(losses, shared.parameters, self._scratch, shared.heads, ranks=self.ranks)
         gramian = gradients.gramian()
         self._check_finite(gramian.diagonal())
         jacobian = gradients.jacobian

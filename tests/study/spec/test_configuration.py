@@ -1,5 +1,6 @@
 """The study file: what is wrong is told in one line that names the key, what was found, and the remedy."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from study.spec.complaints import explain
 from study.spec.configuration import Configuration, MethodSection
 from study.spec.loading import load_best_file, load_study
 from study.spec.sections import digest, is_name
-from study.spec.study_file import StudyFile
+from study.spec.study_file import Resources, Scheduler, Search, StudyFile
 from study.spec.yaml import to_yaml
 
 
@@ -313,3 +314,44 @@ def test_a_protocol_survives_yaml_and_json(tmp_path: Path) -> None:
     configuration = study.configuration("go4align", {"lr": 0.1})
     assert Configuration.model_validate_json(configuration.model_dump_json()) == configuration
     assert (configuration.training.lr, configuration.training.schedule) == (0.1, study.training.schedule)
+
+
+def test_keys_stay_what_older_stores_have() -> None:
+    """References and final runs are found by them; options that came later are left out at their defaults."""
+    toy = load_study("toy")
+    assert toy.configuration("go4align").key == "b3e1bc589d8eeb3a"
+    together = toy.model_copy(update={"training": replace(toy.training, processes=2)})
+    assert together.configuration("go4align").key != "b3e1bc589d8eeb3a"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "grid"])
+def test_a_search_that_an_earlier_version_wrote_is_read(sampler: str) -> None:
+    written = {"sampler": sampler, "startup": None, "start": "random", "group": False, "levels": 3}
+    assert Search.model_validate(written).startup == 5
+
+
+def test_a_rung_is_after_a_quarter_of_the_epochs_unless_it_is_said() -> None:
+    assert [Scheduler().grace_of(epochs) for epochs in (1, 3, 12, 300)] == [1, 1, 3, 75]
+    assert Scheduler(grace_epochs=30).grace_of(300) == 30
+
+
+def test_final_runs_on_several_gpus_are_several_processes() -> None:
+    study = StudyFile.model_validate(GOOD | {"resources": {"cpus": 2}, "final": {"resources": {"gpus": 4}}})
+    assert study.final_training.processes == 4
+    assert study.resources_of("final") == Resources(cpus=8, gpus=4)
+    assert study.resources_of("search") == Resources(cpus=2)
+    two = StudyFile.model_validate(GOOD | {"final": {"training": {"processes": 2}}})
+    assert two.resources_of("final") == Resources(cpus=2 * two.resources.cpus)
+    with pytest.raises(ValueError, match="`processes` must be as many as the GPUs of a final run, 4, found 2"):
+        StudyFile.model_validate(GOOD | {"final": {"resources": {"gpus": 4}, "training": {"processes": 2}}})
+
+
+def test_fixed_weights_have_a_name_of_their_own() -> None:
+    taken = {"ls-fixed": {"name": "static"}}
+    with pytest.raises(ValueError, match="adds 'ls-fixed', .* Rename the variant 'ls-fixed'"):
+        StudyFile.model_validate(GOOD | {"methods": ["ls", "ls-fixed"], "variants": taken, "fixed_weights": ["ls"]})
+    long = "a" * 62
+    with pytest.raises(ValueError, match=f"Rename the variant '{long}'"):
+        StudyFile.model_validate(
+            GOOD | {"methods": [long], "variants": {long: {"name": "uw"}}, "fixed_weights": [long]}
+        )

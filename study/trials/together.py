@@ -109,8 +109,7 @@ def _told(running: Mapping[Connection, BaseProcess]) -> Iterator[EpochRecord | T
                 told = connection.recv()
             except (EOFError, OSError):  # OSError: killed in the middle of a message
                 process = open_ones.pop(connection)
-                process.join(_END_S)
-                if process.exitcode:
+                if _has_died(process, _END_S):
                     return
                 continue
             failed = isinstance(told, TrialResult) and told.status == "failed"
@@ -119,10 +118,10 @@ def _told(running: Mapping[Connection, BaseProcess]) -> Iterator[EpochRecord | T
             yield told
 
 
-def _has_died(process: BaseProcess) -> bool:
-    """Whether it was killed; one that has told a result ends by itself, with 0."""
-    process.join(timeout=0.2)
-    return bool(process.exitcode)
+def _has_died(process: BaseProcess, patience_s: float = 0.2) -> bool:
+    """Whether it was killed; one that has told a result ends by itself, with 0. Where somebody else has asked for its
+    exit code, nothing is known of that, and it counts as killed."""
+    return bool(wait([process.sentinel], patience_s)) and process.exitcode != 0
 
 
 def _take_part(parts: _Parts, rank: int, meeting: str, told: Connection) -> None:

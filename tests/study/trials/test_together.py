@@ -15,10 +15,10 @@ from study.trials.run import run_trial
 REFERENCE = {split: {f"task{task}/mae": 1.0 for task in range(3)} for split in ("val", "test")}
 
 
-def trial(method: str, processes: int, **training: Any) -> Trial:
+def trial(method: str, processes: int, *, train_size: int = 128, **training: Any) -> Trial:
     configuration = Configuration.model_validate(
         {
-            "benchmark": {"name": "toy", "n_tasks": 3, "train_size": 128, "val_size": 64, "test_size": 64},
+            "benchmark": {"name": "toy", "n_tasks": 3, "train_size": train_size, "val_size": 64, "test_size": 64},
             "method": {"name": method},
             "training": {"epochs": 4, "batch_size": 32, "lr": 0.01, "processes": processes} | training,
         }
@@ -61,12 +61,12 @@ def test_two_processes_take_the_steps_of_one(method: str) -> None:
 
 
 def test_a_process_that_is_killed_leaves_no_trace(tmp_path: Path) -> None:
-    long = trial("famo", 2, batch_size=2, epochs=3)  # epochs that have not ended when a process is killed
+    long = trial("famo", 2, train_size=512, batch_size=2, epochs=3)  # no epoch ends while a process is being killed
     whole, told_whole = trained(long, tmp_path / "whole")
     killed: list[int] = []
 
     def kill(record: EpochRecord) -> None:
-        if record.epoch == 1 and len(killed) < 2:
+        if len(killed) < 2:
             victim = children()[1 - len(killed)]  # the second one, and then the first
             killed.append(victim.pid)
             victim.kill()

@@ -25,7 +25,7 @@ from study import cli
         ("study train a", ["also.yaml"]),
         ("study down a", ["also.yaml"]),
         ("study attach also.yaml a", ["alpha"]),
-        ("study cluster check also.yaml qm9-d", ["qm9-demo"]),
+        ("study cluster check also.yaml qm9-d", ["qm9-demo", "qm9-demo-all"]),
         ("study run nobody/", []),
         ("study run ~nobody-here/", []),
     ],

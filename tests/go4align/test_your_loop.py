@@ -95,11 +95,13 @@ def test_a_step_that_the_scaler_skips_is_none_of_the_weighting(method: str, name
 def test_two_processes_by_torchrun_decide_alike(tmp_path: Path) -> None:
     program = tmp_path / "train.py"
     program.write_text(FIRST + block("DistributedDataParallel"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["--redirects", "1", "--log-dir", "told", str(program)]  # else their lines may run into each other
     done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    told = re.findall(r"(\w+) ([01]) (\[.*?\])", done.stdout)
-    by_rank = [{name: weights for name, rank, weights in told if rank == chosen} for chosen in "01"]
+    told = [path.read_text() for path in sorted(tmp_path.glob("told/**/stdout.log"))]
+    assert len(told) == 2
+    by_rank = [dict(re.findall(r"(\w+) [01] (\[.*?\])", text)) for text in told]
     assert by_rank[0] == by_rank[1] and set(by_rank[0]) == {"go4align", "famo", "mgda"}
 
 

@@ -26,7 +26,7 @@ def factor_of(losses: Tensor) -> Tensor | None:
 
 def is_scale(factor: Tensor) -> bool:
     """Whether a scalar is the scale of a GradScaler that is alive; looks at all objects, so ask once."""
-    return any(float(factor) == float(scale) for scale in _scales())
+    return any(float(factor.detach()) == float(scale) for scale in _scales())
 
 
 def _scales() -> Iterator[Tensor]:

@@ -1,10 +1,11 @@
 """One trial in two processes: the step of one, a death that leaves no trace, and failures in one line."""
 
 from collections.abc import Callable
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from go4align.training import Checkpoints, EpochRecord
@@ -39,10 +40,9 @@ def trained(
     return run_trial(what, note, device="cpu", checkpoints=checkpoints), told
 
 
-def children() -> list[psutil.Process]:
+def children() -> list[BaseProcess]:
     """The processes of a trial, in the order they were started."""
-    ours = psutil.Process().children()
-    return sorted((one for one in ours if "spawn_main" in " ".join(one.cmdline())), key=lambda one: one.pid)
+    return sorted(active_children(), key=lambda one: int(one.name.rpartition("-")[2]))
 
 
 @pytest.mark.parametrize("method", ["go4align", "mgda"])
@@ -63,14 +63,14 @@ def test_two_processes_take_the_steps_of_one(method: str) -> None:
 def test_a_process_that_is_killed_leaves_no_trace(tmp_path: Path) -> None:
     long = trial("famo", 2, train_size=512, batch_size=2, epochs=3)  # no epoch ends while a process is being killed
     whole, told_whole = trained(long, tmp_path / "whole")
-    killed: list[int] = []
+    killed: list[str] = []
 
     def kill(record: EpochRecord) -> None:
         if len(killed) < 2:
             victim = children()[1 - len(killed)]  # the second one, and then the first
-            killed.append(victim.pid)
+            killed.append(victim.name)
             victim.kill()
-            victim.wait(10)
+            victim.join(10)
 
     resumed, told = trained(long, tmp_path / "killed", kill)
     assert len(killed) == 2

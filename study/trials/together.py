@@ -100,22 +100,29 @@ class _Parts:
 
 
 def _told(running: Mapping[Connection, BaseProcess]) -> Iterator[EpochRecord | TrialResult]:
-    """What the processes tell until one has a result; until nothing more comes, where one has died."""
-    open_ones = dict(running)
-    while True:
-        for connection in wait(list(open_ones)):
+    """What the first process tells, and which one failed; until nothing more comes, where one has died.
+
+    How a process ends that has told its result is of no interest.
+    """
+    first = next(iter(running))
+    waiting = dict(running)
+    while waiting:
+        for connection in wait(list(waiting)):
             assert isinstance(connection, Connection)
             try:
                 told = connection.recv()
             except (EOFError, OSError):  # OSError: killed in the middle of a message
-                process = open_ones.pop(connection)
-                if _has_died(process, _END_S):
+                if _has_died(waiting.pop(connection), _END_S):
                     return
                 continue
-            failed = isinstance(told, TrialResult) and told.status == "failed"
-            if failed and any(_has_died(process) for process in running.values()):
+            if not isinstance(told, TrialResult):
+                yield told
+                continue
+            del waiting[connection]
+            if told.status == "failed" and any(_has_died(process) for process in waiting.values()):
                 return  # what this one complains of is that another is gone
-            yield told
+            if connection is first or told.status == "failed":
+                yield told
 
 
 def _has_died(process: BaseProcess, patience_s: float = 0.2) -> bool:
@@ -146,8 +153,7 @@ def _take_part(parts: _Parts, rank: int, meeting: str, told: Connection) -> None
             told.send(record)
 
     result = run_alone(trial, report, device=device, threads=parts.threads, checkpoints=checkpoints, network=network)
-    if leads or result.status == "failed":
-        told.send(result)
+    told.send(result)
     with suppress(RuntimeError):  # another process is gone
         dist.destroy_process_group()
     told.close()

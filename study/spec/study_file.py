@@ -185,8 +185,8 @@ class Final(Section):
 
     Attributes:
         benchmark, training: options that replace the search's.
-        resources: what a final run takes in all; default the study's, for each of its processes. Several GPUs are as
-            many processes, unless `training.processes` says otherwise.
+        resources: what a final run takes in all, at least the study's CPUs for each of its processes; default the
+            study's for each of them. Several GPUs are as many processes, unless `training.processes` says otherwise.
     """
 
     benchmark: dict[str, Any] = Field(default={})
@@ -277,8 +277,9 @@ class StudyFile(Kept):
 
     @model_validator(mode="after")
     def _a_gpu_each(self) -> StudyFile:
-        for stage, training in (("search", self.training), ("final", self.final_training)):
-            gpus = self.resources_of(stage).gpus  # type: ignore[arg-type]  # both are stages
+        trained: dict[Budgeted, TrainingOptions] = {"search": self.training, "final": self.final_training}
+        for stage, training in trained.items():
+            gpus = self.resources_of(stage).gpus
             if training.processes > 1 and gpus and gpus != training.processes:
                 raise UserError(
                     f"`processes` must be as many as the GPUs of a {stage} run, {gpus:g}, found {training.processes}. "
@@ -329,8 +330,8 @@ class StudyFile(Kept):
     def resources_of(self, stage: Budgeted) -> Resources:
         """What a trial under a stage's budget takes."""
         if stage == "final" and self.final and (given := self.final.resources):
-            cpus = self.resources.cpus * self.final_training.processes
-            return given if "cpus" in given.model_fields_set else given.model_copy(update={"cpus": cpus})
+            least = self.resources.cpus * self.final_training.processes
+            return given.model_copy(update={"cpus": max(given.cpus, least)})
         training = self.training if stage == "search" else self.final_training
         return self.resources.times(training.processes)
 

@@ -10,6 +10,7 @@ from devices import here
 from jacobians import take_step
 from torch import Tensor
 from torchjd import aggregation, linalg, scalarization
+from torchjds import built
 
 from go4align import UserError, build_weighting, hyperparameters, torchjd_methods
 from go4align.weighting._torchjd.catalogue import methods, name_of, refused
@@ -20,15 +21,6 @@ ROWS = torch.tensor([[3.0, 1.0, 0.0, 1.0], [-2.0, 1.0, 1.0, 0.0], [0.5, -1.0, 2.
 LOSSES = torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)
 SAME_STEP = {"constant", "mean", "random", "sum"}
 """A scalarizer and an aggregator have this name; the scalarizer is the method."""
-
-
-def built(name: str, n_tasks: int = 3, **options: Any) -> Any:
-    try:
-        return build_weighting(name, n_tasks, **options)
-    except UserError as error:
-        if "needs packages" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 def weights_of(weighting: Any, losses: Tensor, **arguments: Any) -> Tensor:

@@ -3,8 +3,9 @@
 from functools import partial
 
 import pytest
+from torchjds import built
 
-from go4align import UserError, Weighting, build_weighting, torchjd_methods
+from go4align import torchjd_methods
 from go4align.testing import WEIGHTING_CHECKS, weightings
 
 STATE = "a loss changes its state, which TorchJD keeps where nothing can put it back on the device"
@@ -34,22 +35,13 @@ EXCLUDED: dict[str, dict[str, str]] = {
 }
 
 
-def build(name: str, n_tasks: int, **options: object) -> Weighting:
-    try:
-        return build_weighting(name, n_tasks, **options)
-    except UserError as error:
-        if "needs packages" in str(error):
-            pytest.skip(str(error))
-        raise
-
-
 @pytest.mark.parametrize("name", torchjd_methods())
 @pytest.mark.parametrize("check", WEIGHTING_CHECKS)
 def test_torchjds_methods_keep_the_contract(name: str, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if (reason := EXCLUDED.get(check, {}).get(name)) is not None:
         pytest.skip(f"{name}: {reason}")
     monkeypatch.setattr(weightings, "SIZES", (4,))  # some take at least three tasks
-    WEIGHTING_CHECKS[check](partial(build, name))
+    WEIGHTING_CHECKS[check](partial(built, name))
 
 
 def test_what_is_excluded_is_there() -> None:

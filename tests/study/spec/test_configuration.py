@@ -339,6 +339,8 @@ def test_final_runs_on_several_gpus_are_several_processes() -> None:
     study = StudyFile.model_validate(GOOD | {"resources": {"cpus": 2}, "final": {"resources": {"gpus": 4}}})
     assert study.final_training.processes == 4
     assert study.resources_of("final") == Resources(cpus=8, gpus=4)
+    stored = StudyFile.model_validate_json(study.model_dump_json())
+    assert stored.resources_of("final") == Resources(cpus=8, gpus=4)
     assert study.resources_of("search") == Resources(cpus=2)
     two = StudyFile.model_validate(GOOD | {"final": {"training": {"processes": 2}}})
     assert two.resources_of("final") == Resources(cpus=2 * two.resources.cpus)

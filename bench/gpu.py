@@ -34,6 +34,7 @@ from go4align import available_methods, build_weighting  # noqa: E402
 from go4align.benchmarks.base import Batch, Benchmark  # noqa: E402
 from go4align.errors import UserError, one_line  # noqa: E402
 from go4align.home import home_folder  # noqa: E402
+from go4align.kernels import has_triton  # noqa: E402
 from go4align.training import Trainer, TrainingOptions, train_step  # noqa: E402
 
 OLDEST_TORCH = (2, 11)
@@ -153,9 +154,11 @@ def main() -> None:
     device = checked_device(parser, options.device)
     reduced = options.reduced or device.type == "cpu"
     setting = {"device": name_of(device), "torch": torch.__version__, "commit": commit(), "reduced": reduced}
+    setting["kernels"] = has_triton(device)
     cells = Cells(options.folder or home_folder() / "bench" / "gpu", setting, again=options.again)
     suite = cells.get("suite", lambda: run_suite(device, reduced))
     print(f"{setting['device']}, torch {setting['torch']}, commit {setting['commit']}{', reduced' * reduced}")
+    print(f"GO4Align's step: {'by kernels' if setting['kernels'] else 'by operations'}")
     print(f"Library tests on the device: {suite.get('summary') or 'not run, ' + suite['unmeasured']}")
     for subject in (subject for subject in SUBJECTS if subject.name in options.benchmarks):
         form = subject.reduced if reduced else subject.full.of(options.share)

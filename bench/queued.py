@@ -5,12 +5,16 @@ counted by a dispatch mode on torch's meta device, which takes a GPU's way and c
 autograd whose result is on the device, but for views and allocations; an operator that is not torch's own would hide
 what it queues, and is an error. The step is
 `Weighting.backward`, with `after_step` where the method needs it, on float32 losses of one parameter; what that
-parameter's own backward pass queues is left out.
+parameter's own backward pass queues is left out. GO4Align is counted without its kernels and with them, where stand-ins
+queue one operation for each launch, so that these counts are of a GPU with Triton.
 """
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -22,6 +26,8 @@ from go4align import Weighting, available_methods, build_weighting
 DEVICE = "meta"
 SIZES = (3, 11, 40, 128)
 GROUPS: tuple[int | str, ...] = (2, 5, 11, 39, 40, 127, 128, "auto")
+MOST = 64
+"""Tasks that the kernel of exact K-means takes (`go4align.grouping.fused_kmeans.MOST`)."""
 NOTHING = ("empty", "new_empty", "empty_like", "empty_strided", "_unsafe_view", "lift_fresh")
 """Operations that queue no work, beside views."""
 
@@ -70,6 +76,25 @@ def queued_by_step(weighting: Weighting) -> Counter[str]:
     return queued.counts - network.counts
 
 
+@contextmanager
+def kernels() -> Iterator[None]:
+    """As where Triton is at hand."""
+
+    def solve(values: Tensor, n_groups: int | str, logarithmic: bool) -> tuple[Tensor, Tensor]:
+        labels = torch.empty_like(values, dtype=torch.int64)
+        return labels.zero_(), values.new_empty(len(values) if n_groups == "auto" else int(n_groups))
+
+    def step(losses: Tensor, log_q: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+        return torch.empty_like(log_q).zero_(), torch.empty_like(log_q)
+
+    grouping = sys.modules["go4align.grouping.exact_kmeans"]  # whose name in the package is the function's
+    with (
+        patch.object(grouping, "_device_solver", lambda *given: solve),
+        patch("go4align.weighting.risk_guided._kernel", lambda *given: step),
+    ):
+        yield
+
+
 def variants() -> dict[str, dict[int, Weighting]]:
     """Every method that looks at losses alone, by its name and the number of tasks."""
     found: dict[str, dict[int, Weighting]] = {}
@@ -82,12 +107,22 @@ def variants() -> dict[str, dict[int, Weighting]]:
     return found
 
 
+def print_row(name: str, weightings: Mapping[int, Weighting]) -> None:
+    """The counts of one method, `-` where it is not counted."""
+    counts = {size: str(queued_by_step(weighting).total()) for size, weighting in weightings.items()}
+    print(f"{name:26}" + "".join(f"{counts.get(size, '-'):>9}" for size in SIZES))
+
+
 def main() -> None:
     """Print the table."""
     print("operations queued per step" + "".join(f"{f'M = {size}':>9}" for size in SIZES))
     for name, weightings in variants().items():
-        counts = {size: str(sum(queued_by_step(weighting).values())) for size, weighting in weightings.items()}
-        print(f"{name:26}" + "".join(f"{counts.get(size, '-'):>9}" for size in SIZES))
+        print_row(name, weightings)
+    with kernels():
+        for groups in (5, "auto"):
+            sizes = [size for size in SIZES if size <= MOST and (groups == "auto" or groups <= size)]
+            weightings = {size: build_weighting("go4align", size, n_groups=groups) for size in sizes}
+            print_row(f"go4align, K = {groups}, kernels", weightings)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Exact one-dimensional K-means: in one dimension optimal groups are intervals of the sorted values (`partitions`).
 
-On a CPU that is a dynamic programming in numpy, one group more at a time (`partitions`). On a GPU every operation has
-its price, whatever its size, and nothing may wait for a result: there the same costs are minimised in a number of
-operations that grows with log K alone (`device_partitions`), at M^3 numbers of memory: 34 MB at 128 tasks, 2 GB at 512.
-The two find the same groups unless partitions cost the same but for the rounding of a sum.
+On a CPU that is a dynamic programming in numpy, one group more at a time (`partitions`). On a GPU every launch has its
+price, whatever its size, and nothing may wait for a result: there it is one kernel (`fused_kmeans`) for up to 64 tasks
+where Triton is at hand. Elsewhere the same costs are minimised in a number of operations that grows with log K alone
+(`device_partitions`), at M^3 numbers of memory: 34 MB at 128 tasks, 2 GB at 512. All find the same groups unless
+partitions cost the same but for the rounding of a sum.
 
 The package kmeans1d is quicker on few tasks (`bench/weights.py`), but it leaves groups empty where there are fewer
 distinct values than groups, its prefix sums miss the optimum where values agree to eight digits, and it solves for one
 K at a time; the tests compare with it where it is exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy
 import torch
@@ -23,6 +25,7 @@ from go4align.grouping.choose_k import Choice
 from go4align.grouping.device_partitions import boundaries, chosen_partition
 from go4align.grouping.device_segments import segment_constants, segments, segments_and_misfits
 from go4align.grouping.partitions import chosen_splits, optimal_partitions, segment_costs, segment_misfits
+from go4align.kernels import agrees, has_triton
 
 
 def exact_kmeans(values: Tensor, n_groups: int | str, *, logarithmic: bool = False) -> Groups:
@@ -55,8 +58,29 @@ class ExactKMeans(Grouping):
 def solve(values: Array, n_groups: GroupCount, logarithmic: bool) -> tuple[Array, Array]:
     """`exact_kmeans` on arrays, without checks."""
     if isinstance(values, Tensor):
-        return on_device(values, n_groups, logarithmic)
+        return _device_solver(values.device, len(values), n_groups, logarithmic)(values, n_groups, logarithmic)
     return on_host(values, n_groups, logarithmic)
+
+
+DeviceSolver = Callable[[Tensor, GroupCount, bool], tuple[Tensor, Tensor]]
+
+
+@lru_cache(maxsize=256)
+def _device_solver(device: torch.device, size: int, n_groups: GroupCount, logarithmic: bool) -> DeviceSolver:
+    """The kernel, where it solves a sample as the host does, for which the host waits once; else `on_device`."""
+    if not has_triton(device):
+        return on_device
+    from go4align.grouping.fused_kmeans import MOST, fused_kmeans
+
+    if size > MOST:
+        return on_device
+    sample = numpy.exp(2.0 * numpy.sin(numpy.arange(size) ** 2.0))
+    labels, centres = on_host(sample, n_groups, logarithmic)
+    if n_groups == "auto":
+        centres = numpy.append(centres, numpy.full(size - len(centres), numpy.nan))
+    values = torch.from_numpy(sample).to(device)
+    same = agrees("exact K-means", lambda: fused_kmeans(values, n_groups, logarithmic), (labels, centres))
+    return fused_kmeans if same else on_device
 
 
 def on_host(values: Vector, n_groups: GroupCount, logarithmic: bool) -> tuple[Indices, Vector]:

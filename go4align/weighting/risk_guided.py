@@ -1,7 +1,7 @@
 """The risk-guided indicator of GO4Align: scale times smoothness (Shen et al., NeurIPS 2024, Eq. 5-7)."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from go4align.arrays import Array, Matrix, like, to_array, to_tensor
 from go4align.checks import flag, option, real_number
 from go4align.grouping import Grouping, Groups
+from go4align.kernels import agrees, has_triton
 from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.loss_weighting import LossWeighting
 
@@ -98,7 +99,13 @@ class RiskGuided(LossWeighting):
         return to_tensor(self._log_gamma(losses)).exp()
 
     def _log_gamma(self, losses: Tensor) -> Any:
-        return self.log_gamma(to_array(losses, self.checks_on_host), losses.dtype)
+        on_host = self.checks_on_host
+        kernel = None if on_host else _kernel(losses.device, losses.dtype, self.smooth, self.scale != "none")
+        if kernel is None:
+            return self.log_gamma(to_array(losses, on_host), losses.dtype)
+        settings = _settings(self.beta, self._offset, losses.dtype, losses.device)
+        self.log_q, log_gamma = kernel(losses, self.log_q, settings, self.smooth, self.scale != "none")
+        return log_gamma
 
     def log_gamma(self, losses: Array, dtype: torch.dtype = torch.float64) -> Array:
         """Update q with this step's losses and return log gamma, which no accumulated loss makes underflow.
@@ -123,6 +130,38 @@ class RiskGuided(LossWeighting):
         log_q[:] = logits - numpy.logaddexp.reduce(logits)
 
 
+Kernel = Callable[[Tensor, Tensor, Tensor, bool, bool], tuple[Tensor, Tensor]]
+
+
+@lru_cache(maxsize=64)
+def _kernel(device: torch.device, dtype: torch.dtype, smooth: bool, scaled: bool) -> Kernel | None:
+    """`fused_log_gamma`, where it takes a sample's step as the host does, for which the host waits once."""
+    if not has_triton(device):
+        return None
+    from go4align.weighting.fused_indicator import fused_log_gamma
+
+    sample = numpy.array([0.0, 0.25, 3.0, 700.0])
+    host = RiskGuided(len(sample), 0.5, scale="sum" if scaled else "none", smooth=smooth)
+    given = (torch.from_numpy(sample).to(device, dtype), host.log_q.clone().to(device))
+    settings = _settings(host.beta, host._offset, dtype, device)
+    log_gamma = host.log_gamma(sample, dtype)
+    expected = (host.log_q.numpy(), log_gamma)
+    same = agrees("the risk-guided indicator", lambda: fused_log_gamma(*given, settings, smooth, scaled), expected)
+    return fused_log_gamma if same else None
+
+
+@lru_cache(maxsize=64)
+def _settings(beta: float, offset: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    limits = torch.finfo(dtype)
+    values = [beta, offset, limits.tiny, _smallest_share(limits)]
+    return torch.tensor(values, dtype=torch.float64, device=device)
+
+
+def _smallest_share(limits: torch.finfo) -> float:
+    """Of the losses' sum, below which a loss counts as zero."""
+    return 4.0 / min(limits.max, LARGEST)
+
+
 @lru_cache(maxsize=64)
 def _scalar(value: float, device: torch.device) -> Tensor:
     return torch.tensor(value, dtype=torch.float64, device=device)
@@ -131,7 +170,7 @@ def _scalar(value: float, device: torch.device) -> Tensor:
 def log_scale(losses: Array, limits: torch.finfo) -> Array:
     """log(sum(L) / L), [M]; losses that count as zero take the smallest other loss, or 1 where all are zero."""
     total = losses.sum()
-    share = 4.0 / min(limits.max, LARGEST)
+    share = _smallest_share(limits)
     scale: Array
     if isinstance(losses, Tensor):  # looking whether there is a zero would stop the host
         zero = losses <= _scalar(limits.tiny, losses.device).add(total, alpha=share)

@@ -43,7 +43,8 @@ def test_torch_and_numpy_are_enough_and_a_second_run_goes_on(tmp_path: Path) -> 
     assert alone.returncode == 0, alone.stderr
     lines = alone.stdout.splitlines()
     assert re.fullmatch(r"cpu \S+, torch \d+\.\d+\S+, commit \S+, reduced", lines[0])
-    assert lines[1].startswith("Library tests on the device: not run, missing: pytest, ")
+    assert lines[1] == "GO4Align's step: by operations"
+    assert lines[2].startswith("Library tests on the device: not run, missing: pytest, ")
     assert "| method | step, ms | x LS | epoch, s | x LS | peak of a step, MiB |" in lines
     table = rows(alone.stdout)
     unmeasured = set(re.findall(r"^(\w+) is left out: ModuleNotFoundError: .*torchjd", alone.stdout, re.MULTILINE))

@@ -1,12 +1,16 @@
 """The device switch: with GO4ALIGN_TEST_DEVICE=cuda, say, all of these tests run there."""
 
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 import torch
 from devices import TEST_DEVICE
+
+from go4align.grouping.exact_kmeans import _device_solver
+from go4align.weighting.risk_guided import _kernel
 
 
 def on_device() -> AbstractContextManager[object]:
@@ -39,3 +43,15 @@ def pytest_runtest_setup() -> Generator[None, Any, Any]:
 def pytest_runtest_call() -> Generator[None, Any, Any]:
     with on_device():
         return (yield)
+
+
+@pytest.fixture
+def kernels_tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on a GPU, whatever the device."""
+    for module in ("go4align.grouping.exact_kmeans", "go4align.weighting.risk_guided"):
+        monkeypatch.setattr(sys.modules[module], "has_triton", lambda device: True)
+    _device_solver.cache_clear()
+    _kernel.cache_clear()
+    yield
+    _device_solver.cache_clear()
+    _kernel.cache_clear()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from devices import ON_GPU, TEST_DEVICE, errors_where_the_host_waits
-from queued import DEVICE, Queued, queued_by_step, variants
+from queued import DEVICE, MOST, Queued, kernels, queued_by_step, variants
 from torch.optim import SGD
 
 from go4align import available_methods, build_weighting
@@ -47,6 +47,26 @@ def test_a_fixed_number_of_groups_queues_at_most_sixty_operations(n_tasks: int) 
 def test_choosing_the_number_of_groups_queues_at_most_150_operations(n_tasks: int, space: str) -> None:
     counts = queued_by_step(build_weighting("go4align", n_tasks, space=space))
     assert 0 < counts.total() <= 150, counts
+
+
+@pytest.mark.parametrize("n_tasks", [1, 2, 3, 11, 40, MOST])
+@pytest.mark.parametrize("n_groups", [1, 2, "auto"])
+@pytest.mark.parametrize("space", ["linear", "log"])
+def test_with_its_kernels_a_step_queues_little_more_than_plain_summation(
+    n_tasks: int, n_groups: int | str, space: str
+) -> None:
+    with kernels():
+        counts = queued_by_step(
+            build_weighting("go4align", n_tasks, n_groups=n_groups if n_tasks > 1 else 1, space=space)
+        )
+    plain = queued_by_step(build_weighting("ls", n_tasks))
+    assert counts["zero_"] == 2  # the launches
+    assert counts.total() <= plain.total() + 6, counts - plain
+
+
+def test_kernels_are_counted_for_as_many_tasks_as_they_take() -> None:
+    fused = pytest.importorskip("go4align.grouping.fused_kmeans", reason="Triton is made for Linux")
+    assert fused.MOST == MOST
 
 
 def test_the_table_has_every_method_that_looks_at_losses_alone() -> None:

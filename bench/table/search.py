@@ -1,7 +1,7 @@
 """How well searches search: replayed against the table of real trainings.
 
-    python bench/table/search.py samplers|gp|pruners|parallel|starts|chosen|gains [--preset qm9-demo] [--searches 100]
-        [--trials 33] [--search startup=5] [--figure FILE.svg]
+    python bench/table/search.py samplers|gp|pruners|wilcoxon|parallel|starts|chosen|gains [--preset qm9-demo]
+        [--searches 100] [--trials 33] [--search startup=5] [--figure FILE.svg]
 
 Real proposals (`study.search`) and real decisions to stop, only the training is looked up. A search sees one seed of
 the table; its regret is the true score of the best trial that it has completed, the mean over its seeds, minus the

@@ -58,7 +58,11 @@ def pruners(search: Options) -> Iterator[Variant]:
         yield Variant(f"ASHA, grace {grace}, factor {factor}", search, _asha(grace, factor))
     for pruner in ("halving 1/3", "halving 3/3", "hyperband 1/3", "hyperband 3/3", "median 1", "median 3"):
         yield Variant(f"Optuna's {pruner}", search, pruner=pruner)
-    yield Variant("Optuna's wilcoxon", search, pruner="wilcoxon", most=10)  # minutes a search
+
+
+def wilcoxon(search: Options) -> Iterator[Variant]:
+    """Apart from the other pruners, since each search takes minutes."""
+    yield Variant("Optuna's wilcoxon", search, pruner="wilcoxon", most=10)
 
 
 def chosen(search: Options) -> Iterator[Variant]:
@@ -89,6 +93,7 @@ COMPARED = {
     "samplers": samplers,
     "gp": gaussian_processes,
     "pruners": pruners,
+    "wilcoxon": wilcoxon,
     "parallel": parallel,
     "starts": starts,
     "chosen": chosen,

@@ -18,7 +18,7 @@ from ray import tune
 from go4align.errors import UserError
 from study.search.source import FixedTrials
 from study.spec.configuration import Configuration
-from study.spec.study_file import Resources
+from study.spec.run_sections import Resources
 from study.trials.records import Trial
 from study.trials.run import run_trial
 from study.tuning import run_trials

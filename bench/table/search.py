@@ -33,8 +33,9 @@ from study.search.gain import expected_gain
 from study.search.source import OptunaSearch
 from study.spec import Reference
 from study.spec.loading import load_study
+from study.spec.search_sections import Scheduler, Search
 from study.spec.search_space import SearchSpace, load_space
-from study.spec.study_file import Scheduler, Search, StudyFile
+from study.spec.study_file import StudyFile
 from study.trials.records import Trial
 from study.tuning.replay import Replayed, Stops, asha, replay
 

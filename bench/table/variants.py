@@ -40,6 +40,7 @@ def samplers(search: Options) -> Iterator[Variant]:
         yield Variant(f"TPE, {startup} random trials first", {"startup": startup, "start": "random"})
         yield Variant(f"TPE, {startup} of a Sobol sequence first", {"startup": startup})
     yield Variant("TPE, 5 of a Sobol sequence first, groups", {"group": True})
+    yield Variant("CMA-ES, 5 of a Sobol sequence first", {"sampler": "cmaes"})
     yield Variant("grid, 3 levels, in a random order", {"sampler": "grid"})
 
 

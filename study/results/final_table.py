@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from go4align.benchmarks.base import Benchmark
 from go4align.metrics import mean_ranks
 from study.spec.configuration import BestFile, Configuration, Reference
+from study.spec.run_sections import SINGLE_TASK
 from study.spec.sections import digest
-from study.spec.study_file import SINGLE_TASK, StudyFile
+from study.spec.study_file import StudyFile
 from study.trials.records import Origin
 from study.trials.scores import Metrics
 

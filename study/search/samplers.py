@@ -8,11 +8,11 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
 from go4align.errors import UserError
 from study.search.distributions import Distributions
-from study.spec.study_file import Search
+from study.spec.search_sections import Search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,13 @@ def _gp(search: Search, seed: int) -> BaseSampler:
     return GPSampler(seed=seed, n_startup_trials=search.startup, deterministic_objective=False)
 
 
+def _cmaes(search: Search, seed: int) -> BaseSampler:
+    choices = TPESampler(seed=seed, constant_liar=True, n_startup_trials=search.startup)
+    return CmaEsSampler(
+        seed=seed, n_startup_trials=search.startup, independent_sampler=choices, warn_independent_sampling=False
+    )
+
+
 def _random(search: Search, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
@@ -75,6 +82,7 @@ def _random(search: Search, seed: int) -> BaseSampler:
 _SAMPLERS: Mapping[str, Callable[[Search, int], BaseSampler]] = {
     "tpe": _tpe,
     "gp": _gp,
+    "cmaes": _cmaes,
     "random": _random,
     "grid": _random,  # beyond the last combination
 }

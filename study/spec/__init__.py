@@ -22,9 +22,11 @@ from study.spec.loading import (
     read_study,
     revised,
 )
+from study.spec.run_sections import Resources, Seeds
+from study.spec.search_sections import Budget, Scheduler
 from study.spec.search_space import Choice, Range, SearchSpace, load_space
 from study.spec.sections import Section, digest, is_name
-from study.spec.study_file import Budget, Budgeted, Resources, Scheduler, Seeds, StudyFile
+from study.spec.study_file import Budgeted, StudyFile
 from study.spec.yaml import read_otherwise, read_text, read_yaml, to_yaml
 
 __all__ = [

@@ -15,8 +15,9 @@ from go4align.benchmarks.base import Benchmark
 from go4align.errors import RunFailedError
 from go4align.metrics import delta_m, relative_changes
 from study.spec.configuration import Configuration, MethodSection, Reference
+from study.spec.run_sections import SINGLE_TASK
 from study.spec.sections import digest
-from study.spec.study_file import SINGLE_TASK, Budgeted, StudyFile
+from study.spec.study_file import Budgeted, StudyFile
 from study.trials.records import Trial, TrialResult
 from study.trials.scores import Metrics
 

@@ -6,7 +6,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from study.spec.configuration import Configuration
-from study.spec.study_file import Scheduler
+from study.spec.search_sections import Scheduler
 from study.trials.history import History
 from study.trials.records import Trial
 

@@ -18,7 +18,7 @@ from ray.autoscaler.sdk import request_resources
 
 from go4align.errors import RunFailedError, UserError
 from go4align.home import home_folder
-from study.spec.study_file import Resources
+from study.spec.run_sections import Resources
 
 _LOOK_EVERY_S = 5.0
 _MOST_ASKED = 1000

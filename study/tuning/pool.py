@@ -15,7 +15,8 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from go4align.training import Checkpoints, EpochRecord
 from study.search.source import TrialSource
-from study.spec.study_file import Resources, Scheduler
+from study.spec.run_sections import Resources
+from study.spec.search_sections import Scheduler
 from study.tracking import Tracker
 from study.trials.alone import refusal
 from study.trials.code import source_digest

@@ -8,7 +8,7 @@ from itertools import accumulate, count
 from ray.tune.schedulers import TrialScheduler
 
 from study.search.source import TrialSource
-from study.spec.study_file import Scheduler
+from study.spec.search_sections import Scheduler
 from study.trials.history import History
 from study.trials.records import Status, Trial, TrialResult
 from study.tuning.asha import MethodwiseASHA

@@ -15,7 +15,8 @@ from study.cluster.checks import findings
 from study.cluster.files import exports, load_cluster
 from study.cluster.nodes import Expected, expected
 from study.spec.loading import load_study
-from study.spec.study_file import Resources, StudyFile
+from study.spec.run_sections import Resources
+from study.spec.study_file import StudyFile
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ["cluster.yaml", "clusters/gcp.yaml", "clusters/on-premise.yaml"]

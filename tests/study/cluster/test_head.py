@@ -15,7 +15,7 @@ from study import cli
 from study.cluster import head
 from study.cluster.nodes import Expected
 from study.spec import BenchmarkSection
-from study.spec.study_file import Resources
+from study.spec.run_sections import Resources
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -22,7 +22,8 @@ from study.results.final_table import (
 )
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, trials_frame
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
-from study.spec.study_file import Seeds, StudyFile
+from study.spec.run_sections import Seeds
+from study.spec.study_file import StudyFile
 from study.stages.final import final_seeds, final_trials
 from study.trials.records import Trial, TrialResult
 

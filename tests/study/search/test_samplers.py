@@ -11,7 +11,8 @@ from searches import drain, proposals
 
 from go4align.errors import UserError
 from study.search.samplers import grid, spread
-from study.spec.study_file import Search, StudyFile
+from study.spec.search_sections import Search
+from study.spec.study_file import StudyFile
 
 SPACE: dict[str, Any] = {
     "lr": FloatDistribution(1e-3, 1e-1, log=True),
@@ -21,7 +22,7 @@ SPACE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "search", [{"sampler": name} for name in ("tpe", "gp", "random", "grid")] + [{"start": "sobol"}]
+    "search", [{"sampler": name} for name in ("tpe", "gp", "cmaes", "random", "grid")] + [{"start": "random"}]
 )
 def test_a_search_is_reproducible_and_begins_with_the_defaults(search: dict[str, Any], tmp_path: Path) -> None:
     runs = []
@@ -63,6 +64,7 @@ def test_a_grid_that_nobody_would_train_is_refused() -> None:
     "search",
     [
         {"sampler": "gp", "group": True},
+        {"sampler": "cmaes", "group": True},
         {"levels": 5},
         {"sampler": "grid", "startup": 4},
         {"sampler": "grid", "start": "random"},

@@ -16,8 +16,10 @@ from go4align.weighting.registry import hyperparameters
 from study.spec.complaints import explain
 from study.spec.configuration import Configuration, MethodSection
 from study.spec.loading import load_best_file, load_study
+from study.spec.run_sections import Resources
+from study.spec.search_sections import Scheduler, Search
 from study.spec.sections import digest, is_name
-from study.spec.study_file import Resources, Scheduler, Search, StudyFile
+from study.spec.study_file import StudyFile
 from study.spec.yaml import to_yaml
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import GOOD
 
-from study.spec.study_file import Scheduler, StudyFile
+from study.spec.search_sections import Scheduler
+from study.spec.study_file import StudyFile
 from study.trials.history import History, Report
 from study.trials.records import Trial
 from study.tuning.asha import MethodwiseASHA

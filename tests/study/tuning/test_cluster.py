@@ -10,7 +10,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from go4align.errors import RunFailedError
-from study.spec.study_file import Resources
+from study.spec.run_sections import Resources
 from study.tuning import cluster as tuned
 from study.tuning.cluster import NodeWatch
 

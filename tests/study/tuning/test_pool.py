@@ -17,8 +17,10 @@ from go4align import UserError
 from go4align.errors import RunFailedError
 from study.search.source import FixedTrials, OptunaSearch
 from study.spec.configuration import Configuration, Reference
+from study.spec.run_sections import Resources
+from study.spec.search_sections import Scheduler
 from study.spec.search_space import load_space
-from study.spec.study_file import Resources, Scheduler, StudyFile
+from study.spec.study_file import StudyFile
 from study.tracking import Tracker
 from study.trials.records import Trial, TrialResult
 from study.trials.run import run_trial

@@ -13,8 +13,9 @@ from go4align.training import EpochRecord
 from study import open_study
 from study.search.source import OptunaSearch
 from study.spec.configuration import Reference
+from study.spec.search_sections import Scheduler
 from study.spec.search_space import load_space
-from study.spec.study_file import Scheduler, StudyFile
+from study.spec.study_file import StudyFile
 from study.trials.records import Trial
 from study.trials.run import run_trial
 from study.tuning.replay import asha, replay

@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from go4align.errors import UserError
 
 PACKAGES = (
-    "cmaes", "jinja2", "jsonschema", "markupsafe", "matplotlib", "mlflow", "optuna", "pandas", "plotly", "psutil", "pyarrow",
-    "pydantic", "pydantic_core", "ray", "requests", "rich", "scipy", "sklearn", "sqlalchemy", "typer", "yaml",
+    "cmaes", "jinja2", "jsonschema", "markupsafe", "matplotlib", "mlflow", "optuna", "pandas", "plotly", "psutil",
+    "pyarrow", "pydantic", "pydantic_core", "ray", "requests", "rich", "scipy", "sklearn", "sqlalchemy", "typer",
+    "yaml",
 )  # fmt: skip
 """By the names they are imported under."""
 _SHOWN = 3

@@ -147,9 +147,9 @@ class OptunaSearch:
     def _propose(self, method: str, number: int) -> Trial:
         search = self._searches[method]
         seed = self._study.seeds.search
-        search.sampler = sampler_of(self._study.search, _seed(seed, method, number))
+        sampler = sampler_of(self._study.search, _seed(seed, method, number))
         searched = distributions(self._space, self._study.method(method))
-        asked, last_step = ask(search, number, searched, self._planned(method, number, searched))
+        asked, last_step = ask(search, number, searched, sampler, self._planned(method, number, searched))
         trial = Trial(
             id=f"search-{method}-{number:03d}",
             stage="search",

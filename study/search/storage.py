@@ -18,7 +18,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -55,12 +55,12 @@ def begin_search(
     lent: Sequence[FrozenTrial] = (),
 ) -> optuna.Study:
     """The method's study over this space; a new one begins with the trials of the method's studies over other spaces,
-    or else with `lent` ones and the defaults."""
+    or else with `lent` ones and the defaults. Its own sampler chooses nothing, see `ask`."""
     space = digest({key: json.loads(distribution_to_json(value)) for key, value in distributions.items()})
     name = f"{method}@{space[:8]}"
     names = [found for found in optuna.get_all_study_names(storage) if found.startswith(f"{method}@") and found != name]
     others = [own_trials(optuna.load_study(study_name=found, storage=storage)) for found in names]
-    search = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+    search = optuna.create_study(study_name=name, storage=storage, sampler=RandomSampler(), load_if_exists=True)
     missing = max(others, key=len, default=[])[len(own_trials(search)) :]
     search.add_trials([_taken_over(trial, distributions) for trial in missing])
     trials = search.get_trials(deepcopy=False)
@@ -77,18 +77,25 @@ def own_trials(search: optuna.Study) -> list[FrozenTrial]:
 
 
 def ask(
-    search: optuna.Study, number: int, distributions: Distributions, planned: Mapping[str, Any] | None = None
+    search: optuna.Study,
+    number: int,
+    distributions: Distributions,
+    sampler: BaseSampler,
+    planned: Mapping[str, Any] | None = None,
 ) -> tuple[optuna.Trial, int]:
     """The trial of that number, a new one or one that was running when its process ended, and its last reported step.
 
-    A new trial's values are chosen first, by the search's sampler where they are not `planned`, and then written in one
-    piece, so that a kill changes none of them.
+    A new trial's values are chosen first, by the sampler where they are not `planned`, and then written in one piece,
+    so that a kill changes none of them; with them goes what the sampler notes on a trial and reads again.
     """
     trials = search.get_trials(deepcopy=False)
     own = own_trials(search)
     if number >= len(own):
         if all(trial.state != TrialState.WAITING for trial in trials):
-            search.enqueue_trial(dict(planned or _chosen(trials, search.sampler, distributions)))
+            values, notes = (planned, {}) if planned else _chosen(trials, sampler, distributions)
+            search.add_trial(
+                create_trial(state=TrialState.WAITING, system_attrs={**notes, "fixed_params": dict(values)})
+            )
         return search.ask(dict(distributions)), 0
     trial = optuna.Trial(search, own[number]._trial_id)
     for name, distribution in distributions.items():
@@ -102,11 +109,14 @@ def _quiet_optuna() -> None:
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def _chosen(trials: Sequence[FrozenTrial], sampler: BaseSampler, distributions: Distributions) -> dict[str, Any]:
-    """What the sampler proposes after these trials."""
+def _chosen(
+    trials: Sequence[FrozenTrial], sampler: BaseSampler, distributions: Distributions
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the sampler proposes after these trials, and its notes."""
     scratch = optuna.create_study(sampler=sampler)
     scratch.add_trials(trials)
-    return scratch.ask(dict(distributions)).params
+    values = scratch.ask(dict(distributions)).params
+    return values, scratch.get_trials(deepcopy=False)[-1].system_attrs
 
 
 def _suggest(trial: optuna.Trial, name: str, space: BaseDistribution) -> None:

@@ -47,8 +47,9 @@ class Search(Section):
 
     Attributes:
         sampler: "tpe", Optuna's tree-structured Parzen estimator, multivariate; "gp", a Gaussian process (over a second
-            a proposal); "cmaes", CMA-ES over the ranges, where there are two or more, and TPE for the rest; "random"; "grid", every combination of `levels` values of each range and all choices, in a
-            random order, then random ones.
+            a proposal); "cmaes", CMA-ES over the ranges, where there are two or more, and TPE for the rest; "random";
+            "grid", every combination of `levels` values of each range and all choices, in a random order, then random
+            ones.
         startup: how many trials of a method, the first among them, are not chosen by what earlier ones gave; default 5.
         start: whether those are a "sobol" sequence (default), which is spread evenly, or "random". docs/search.md has
             measured both.

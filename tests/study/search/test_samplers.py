@@ -1,13 +1,15 @@
 """What proposes trials: every sampler is reproducible, keeps to the space, and a plan is followed."""
 
+import math
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from records import GOOD
-from searches import drain, proposals
+from searches import drain, finish, proposals
 
 from go4align.errors import UserError
 from study.search.samplers import grid, spread
@@ -32,6 +34,34 @@ def test_a_search_is_reproducible_and_begins_with_the_defaults(search: dict[str,
     assert runs[0] == runs[1]
     assert [trial.origin for trial in runs[0]] == ["default"] + ["proposed"] * 5
     assert len({trial.configuration.key for trial in runs[0]}) > 3
+
+
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 8), ("gp", 7), ("cmaes", 16), ("random", 4), ("grid", 4)])
+def test_a_search_that_is_opened_anew_for_every_trial_is_the_same(sampler: str, trials: int, tmp_path: Path) -> None:
+    """As after kills: what a sampler knows is in the trials."""
+    sections: dict[str, Any] = {"search": {"sampler": sampler}, "methods": ["famo"], "budget": {"trials": trials}}
+    found = []
+    for part in ("whole", "cut"):
+        (tmp_path / part).mkdir()
+        source = proposals(tmp_path / part, **sections)
+        every = []
+        while (trial := source.next()) is not None:
+            if part == "cut":
+                source = proposals(tmp_path / part, **sections)
+                assert source.next() == trial
+            finish(source, trial, score=abs(math.log(trial.configuration.training.lr / 0.02)))
+            every.append(trial)
+        found.append(every)
+    assert found[0] == found[1] and len(found[0]) == trials
+
+
+def test_cma_es_moves_towards_good_trials(tmp_path: Path) -> None:
+    source = proposals(tmp_path, search={"sampler": "cmaes"}, methods=["famo"], budget={"trials": 60})
+    distances = []
+    while (trial := source.next()) is not None:
+        distances.append(abs(math.log(trial.configuration.training.lr / 0.08)))
+        finish(source, trial, score=distances[-1])
+    assert fmean(distances[-15:]) < 0.3 * fmean(distances[5:20])
 
 
 def test_a_grid_is_every_combination_once() -> None:

@@ -45,7 +45,7 @@ _PARTS = {
     "clustering": EntryPoints("clustering", "go4align.groupings", own=()),
 }
 """Hyperparameters that name a further part, which may come from another package."""
-_TORCHJD = "torchjd."
+TORCHJD = "torchjd."
 """Before the names of TorchJD's methods, which `_torchjd` knows; it imports torch, so it is asked only of those."""
 _NOT_TUNED = ("n_tasks", "task_names")
 
@@ -72,7 +72,7 @@ def refused_torchjd_methods() -> Mapping[str, str]:
 
 def is_method(name: str) -> bool:
     """Whether `build_weighting` knows the name."""
-    return name in available_methods() or (name.startswith(_TORCHJD) and name in torchjd_methods())
+    return name in available_methods() or (name.startswith(TORCHJD) and name in torchjd_methods())
 
 
 def check_method(name: str, *others: str, kind: str = "method") -> None:
@@ -102,7 +102,7 @@ def hyperparameters(name: str) -> Mapping[str, Any]:
 def provenance(name: str, options: Mapping[str, Any]) -> str:
     """The packages, with their versions, that a method and what its hyperparameters name come from; "" for ours."""
     found = [_METHODS_OF_OTHERS.provenance(name)]
-    if name.startswith(_TORCHJD):
+    if name.startswith(TORCHJD):
         found.append(f"torchjd {version('torchjd')}")
     found += [parts.provenance(options.get(key)) for key, parts in _PARTS.items()]
     return "; ".join(dict.fromkeys(filter(None, found)))
@@ -156,14 +156,14 @@ def _hyperparameters(method: "type[Weighting]") -> Mapping[str, Any]:
 
 
 def _method(name: object, *others: str, kind: str = "method") -> "type[Weighting]":
-    if isinstance(name, str) and name.startswith(_TORCHJD):
+    if isinstance(name, str) and name.startswith(TORCHJD):
         from go4align.weighting._torchjd.classes import method_class
 
         return method_class(name)
     if isinstance(name, str) and name in available_methods():
         return _load(name, _METHODS_OF_OTHERS)
-    if isinstance(name, str) and _TORCHJD + name in torchjd_methods():
-        raise UserError(f"Unknown {kind} '{name}'. Did you mean '{_TORCHJD}{name}'? `study methods` lists all.")
+    if isinstance(name, str) and TORCHJD + name in torchjd_methods():
+        raise UserError(f"Unknown {kind} '{name}'. Did you mean '{TORCHJD}{name}'? `study methods` lists all.")
     raise unknown_name(kind, name, (*available_methods(), *others))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from go4align.benchmarks.registry import available_benchmarks
 from go4align.home import home_folder
-from go4align.weighting.registry import available_methods
+from go4align.weighting.registry import TORCHJD, available_methods, torchjd_methods
 
 
 def presets_and_files(incomplete: str) -> list[str]:
@@ -32,14 +32,19 @@ def benchmarks(incomplete: str) -> list[str]:
 
 def method(incomplete: str) -> list[str]:
     """Methods."""
-    return _beginning(incomplete, available_methods())
+    return _beginning(incomplete, _method_names(incomplete))
 
 
 def methods(incomplete: str) -> list[str]:
     """Comma-separated methods, the last of them being typed."""
     before, comma, last = incomplete.rpartition(",")
-    left = [name for name in available_methods() if name not in before.split(",")]
+    left = [name for name in _method_names(last) if name not in before.split(",")]
     return [before + comma + name for name in _beginning(last, left if comma else [*left, "all"])]
+
+
+def _method_names(typed: str) -> tuple[str, ...]:
+    """TorchJD's take as long as importing torch, so they are there once their prefix is."""
+    return torchjd_methods() if typed.startswith(TORCHJD) else available_methods()
 
 
 def yaml_files(incomplete: str) -> list[str]:

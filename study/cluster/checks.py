@@ -129,7 +129,8 @@ def _resources(cluster: ClusterFile, study: StudyFile) -> Iterator[str]:
         found = "; ".join(f"{kind.name}: {_number(kind.cpus)} CPUs, {_number(kind.gpus)} GPUs" for kind in kinds)
         yield (
             f"A trial of '{study.name}' needs {trial.cpus:g} CPUs and {trial.gpus:g} GPUs on one node, but no kind of "
-            f"node has them ({found}). Lower `resources` of the study, or choose other nodes."
+            f"node has them ({found}). Lower `resources` of the study (of final runs `final.resources`), or choose "
+            "other nodes."
         )
 
 

@@ -234,6 +234,6 @@ def check_resources(resources: Resources) -> int:
         raise UserError(
             f"A trial needs {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but no node has them: the cluster has "
             f"{ray.cluster_resources().get('CPU', 0):g} CPUs and {ray.cluster_resources().get('GPU', 0):g} GPUs. "
-            "Lower `resources`, or add nodes."
+            "Lower `resources` (of final runs `final.resources`), or add nodes."
         )
     return slots

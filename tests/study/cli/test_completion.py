@@ -16,6 +16,7 @@ from study import cli
         ("study run toy --methods al", ["all"]),
         ("study run toy --methods ls,go", ["ls,go4align"]),
         ("study run toy --methods famo,si,f", []),
+        ("study run toy --methods ls,torchjd.upg", ["ls,torchjd.upgrad"]),
         ("study best toy --method fa", ["famo"]),
         ("study best al", ["alpha"]),
         ("study rm al", ["alpha"]),

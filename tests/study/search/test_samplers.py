@@ -55,6 +55,16 @@ def test_a_search_that_is_opened_anew_for_every_trial_is_the_same(sampler: str, 
     assert found[0] == found[1] and len(found[0]) == trials
 
 
+def test_groups_are_one_where_every_trial_has_every_hyperparameter(tmp_path: Path) -> None:
+    """docs/search.md says so."""
+    found = []
+    for part, group in (("a", True), ("b", False)):
+        (tmp_path / part).mkdir()
+        source = proposals(tmp_path / part, search={"group": group}, methods=["go4align"], budget={"trials": 9})
+        found.append([trial.configuration for trial in drain(source)])
+    assert found[0] == found[1]
+
+
 def test_cma_es_moves_towards_good_trials(tmp_path: Path) -> None:
     source = proposals(tmp_path, search={"sampler": "cmaes"}, methods=["famo"], budget={"trials": 60})
     distances = []

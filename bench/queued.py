@@ -22,12 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from go4align import Weighting, available_methods, build_weighting
+from go4align.kernels import MOST_TASKS
 
 DEVICE = "meta"
 SIZES = (3, 11, 40, 128)
 GROUPS: tuple[int | str, ...] = (2, 5, 11, 39, 40, 127, 128, "auto")
-MOST = 64
-"""Tasks that the kernel of exact K-means takes (`go4align.grouping.fused_kmeans.MOST`)."""
 NOTHING = ("empty", "new_empty", "empty_like", "empty_strided", "_unsafe_view", "lift_fresh")
 """Operations that queue no work, beside views."""
 
@@ -120,7 +119,7 @@ def main() -> None:
         print_row(name, weightings)
     with kernels():
         for groups in (5, "auto"):
-            sizes = [size for size in SIZES if size <= MOST and (groups == "auto" or groups <= size)]
+            sizes = [size for size in SIZES if size <= MOST_TASKS and (groups == "auto" or groups <= size)]
             weightings = {size: build_weighting("go4align", size, n_groups=groups) for size in sizes}
             print_row(f"go4align, K = {groups}, kernels", weightings)
 

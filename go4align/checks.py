@@ -36,7 +36,7 @@ def real_number(name: str, found: object, *, above: float | None = None, high: f
 
 def group_count(found: object, n_tasks: int) -> GroupCount:
     """Return `found` if it is "auto" or a number of groups that `n_tasks` tasks can fill."""
-    if found == "auto":
+    if isinstance(found, str) and found == "auto":
         return "auto"
     return whole_number("n_groups", found, 1, n_tasks, otherwise=' (the number of tasks), or "auto"')
 

@@ -18,16 +18,18 @@ class EntryPoints:
         kind: what messages call such a part.
         groups: the entry point groups that it is registered in.
         own: the names of this project's own parts, which no package can take.
+        taken: how no other package's names may begin; "" for anything.
     """
 
-    def __init__(self, kind: str, *groups: str, own: Collection[str]) -> None:
+    def __init__(self, kind: str, *groups: str, own: Collection[str], taken: str = "") -> None:
         self.kind = kind
         self.groups = groups
         self.own = own
+        self.taken = taken
 
     def names(self) -> tuple[str, ...]:
         """Of the parts that this project does not have; nothing is imported for it."""
-        return tuple(name for name in _claims(self.groups) if name not in self.own)
+        return tuple(name for name in _claims(self.groups) if not self._is_own(name))
 
     def find(self, name: str) -> EntryPoint | None:
         """The entry point of a name; None where no other package registers it.
@@ -36,10 +38,11 @@ class EntryPoints:
             UserError: this project has the name, too, or two packages register it: which one is meant nobody could say.
         """
         claims = _claims(self.groups).get(name, ())
-        if claims and name in self.own:
+        if claims and self._is_own(name):
+            found = f"that of one of go4align's own {self.kind}s" if name in self.own else f"one in '{self.taken}'"
             raise UserError(
-                f"{self.told(claims[0])} must have a name of its own, found that of one of go4align's own {self.kind}s."
-                " Rename its entry point, or uninstall the package."
+                f"{self.told(claims[0])} must have a name of its own, found {found}. Rename its entry point, or "
+                "uninstall the package."
             )
         if len(claims) > 1:
             told = " and ".join(f"{_package(entry)} ({entry.value})" for entry in claims)
@@ -66,6 +69,9 @@ class EntryPoints:
                 "point."
             )
         return found
+
+    def _is_own(self, name: str) -> bool:
+        return name in self.own or bool(self.taken and name.startswith(self.taken))
 
     def provenance(self, name: object) -> str:
         """The package, and its version, that a part comes from; "" for this project's own and for what is no name."""

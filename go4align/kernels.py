@@ -6,13 +6,17 @@ Triton is missing, on another device than a GPU, or with GO4ALIGN_KERNELS=0 in t
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from go4align.arrays import Indices, Vector
+
+MOST_TASKS = 64
+"""That the kernel of exact K-means takes: one word of 64 bits says where groups end."""
 
 
 def has_triton(device: torch.device) -> bool:
@@ -25,23 +29,38 @@ def agrees(name: str, attempt: Callable[[], Sequence[Tensor]], expected: Sequenc
 
     Args:
         name: of what the kernel does, for the warning.
-        attempt: runs it; anything that a compiler, a driver or a device raises means that it cannot be used.
+        attempt: imports and runs it; whatever Triton, a compiler, a driver or a device raises means that it cannot be
+            used.
         expected: the results on the host.
     """
     try:
-        found = [tensor.cpu() for tensor in attempt()]
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    else:
+        with _host_may_wait():
+            found = [tensor.cpu() for tensor in attempt()]
         if all(_close(*pair) for pair in zip(found, expected, strict=True)):
             return True
         reason = "its results differ from the host's"
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     warnings.warn(
         f"The kernel for {name} cannot be used here ({reason}). Training goes on with torch's operations, which are "
         "slower to launch; results are the same.",
         stacklevel=2,
     )
     return False
+
+
+@contextmanager
+def _host_may_wait() -> Iterator[None]:
+    """Whatever `torch.cuda.set_sync_debug_mode` says: it waits this once."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def _close(found: Tensor, expected: Vector | Indices) -> bool:

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from go4align.arrays import Array, Indices, Vector, to_array
 from go4align.checks import GroupCount, group_count
+from go4align.errors import UserError
 from go4align.grouping.base import Grouping, Groups, as_groups
 from go4align.grouping.choose_k import Choice
 from go4align.grouping.device_partitions import boundaries, chosen_partition
 from go4align.grouping.device_segments import segment_constants, segments, segments_and_misfits
 from go4align.grouping.partitions import chosen_splits, optimal_partitions, segment_costs, segment_misfits
-from go4align.kernels import agrees, has_triton
+from go4align.kernels import MOST_TASKS, agrees, has_triton
 
 
 def exact_kmeans(values: Tensor, n_groups: int | str, *, logarithmic: bool = False) -> Groups:
@@ -42,8 +43,14 @@ def exact_kmeans(values: Tensor, n_groups: int | str, *, logarithmic: bool = Fal
         Labels [M] and centres [K]; on a GPU with "auto", centres [M] with NaN after the last group.
 
     Raises:
-        UserError: `n_groups` is neither "auto" nor from 1 to M.
+        UserError: `n_groups` is neither "auto" nor from 1 to M, or the values are no vector; on a CPU also if one is
+            not finite.
     """
+    if not isinstance(values, Tensor) or values.ndim != 1 or not len(values):
+        found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise UserError(f"`values` must be a tensor of shape [M] with at least one entry, found {found}.")
+    if values.is_cpu and not values.isfinite().all():
+        raise UserError(f"`values` must be finite, found {values[~values.isfinite()][0].item()}.")
     array = to_array(values.detach(), values.is_cpu)
     return as_groups(*solve(array, group_count(n_groups, len(values)), logarithmic))
 
@@ -68,19 +75,24 @@ DeviceSolver = Callable[[Tensor, GroupCount, bool], tuple[Tensor, Tensor]]
 @lru_cache(maxsize=256)
 def _device_solver(device: torch.device, size: int, n_groups: GroupCount, logarithmic: bool) -> DeviceSolver:
     """The kernel, where it solves a sample as the host does, for which the host waits once; else `on_device`."""
-    if not has_triton(device):
-        return on_device
-    from go4align.grouping.fused_kmeans import MOST, fused_kmeans
-
-    if size > MOST:
+    if not has_triton(device) or size > MOST_TASKS:
         return on_device
     sample = numpy.exp(2.0 * numpy.sin(numpy.arange(size) ** 2.0))
     labels, centres = on_host(sample, n_groups, logarithmic)
     if n_groups == "auto":
         centres = numpy.append(centres, numpy.full(size - len(centres), numpy.nan))
-    values = torch.from_numpy(sample).to(device)
-    same = agrees("exact K-means", lambda: fused_kmeans(values, n_groups, logarithmic), (labels, centres))
-    return fused_kmeans if same else on_device
+
+    def attempt() -> tuple[Tensor, Tensor]:
+        return _kernel()(torch.from_numpy(sample).to(device), n_groups, logarithmic)
+
+    return _kernel() if agrees("exact K-means", attempt, (labels, centres)) else on_device
+
+
+def _kernel() -> DeviceSolver:
+    """Where Triton is not installed, nothing imports this."""
+    from go4align.grouping.fused_kmeans import fused_kmeans
+
+    return fused_kmeans
 
 
 def on_host(values: Vector, n_groups: GroupCount, logarithmic: bool) -> tuple[Indices, Vector]:

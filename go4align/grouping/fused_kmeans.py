@@ -18,15 +18,13 @@ from go4align.checks import GroupCount
 from go4align.grouping.choose_k import LARGEST_ERROR, RESOLUTION
 from go4align.grouping.partitions import TINY
 
-MOST = 64
-"""The most values that it takes: one word of 64 bits says where groups end."""
 _RESOLUTION = tl.constexpr(RESOLUTION**2)
 _LARGEST_ERROR = tl.constexpr(LARGEST_ERROR)
 _TINY = tl.constexpr(TINY)
 
 
 def fused_kmeans(values: Tensor, n_groups: GroupCount, logarithmic: bool) -> tuple[Tensor, Tensor]:
-    """`exact_kmeans` for values [M] float64, M at most `MOST`, without checks.
+    """`exact_kmeans` for values [M] float64, M at most `kernels.MOST_TASKS`, without checks.
 
     Returns:
         Labels [M] and centres [K]; with "auto" centres [M], NaN from K on.

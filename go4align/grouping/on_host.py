@@ -6,6 +6,7 @@ import numpy
 from torch import Tensor
 
 from go4align.arrays import Array, Indices, Vector, to_tensor
+from go4align.errors import UserError
 from go4align.grouping.base import Grouping
 from go4align.grouping.exact_kmeans import solve
 
@@ -31,6 +32,11 @@ class HostGrouping(Grouping):
             labels = numpy.arange(len(values))
         elif count > 1 and numpy.ptp(values) > 0.0:
             labels = self._label(values, count)
+            if numpy.shape(labels) != values.shape:
+                raise UserError(
+                    f"`_label` of {type(self).__name__} must give labels of shape {values.shape}, found "
+                    f"{numpy.shape(labels)}."
+                )
         return ordered_groups(values, split_until(values, labels, count))
 
     @abstractmethod

@@ -14,8 +14,8 @@ from go4align.checks import flag, mapping
 from go4align.errors import UserError
 from go4align.grouping import Grouping, build_grouping
 from go4align.grouping.base import Space
-from go4align.weighting._engine.base import Shared, StepRecord, Weighting
-from go4align.weighting._engine.shared import check_shared, gradients_by, trainable
+from go4align.weighting._engine.base import StepRecord, Weighting
+from go4align.weighting._engine.shared import Shared, check_shared, gradients_by, trainable
 from go4align.weighting.registry import build_indicator
 from go4align.weighting.risk_guided import Scale
 
@@ -109,8 +109,12 @@ class GO4Align(Weighting):
         Raises:
             UserError: weights that cannot be grouped, or another number of tasks.
         """
-        if not indicator.is_indicator:
-            raise UserError(f"`indicator` must have weights that can be grouped, found {type(indicator).__name__}.")
+        if not isinstance(indicator, Weighting) or not indicator.is_indicator:
+            raise UserError(
+                f"`indicator` must be a Weighting whose weights can be grouped, found {type(indicator).__name__}."
+            )
+        if not isinstance(grouping, Grouping):
+            raise UserError(f"`grouping` must be a Grouping, found {type(grouping).__name__}.")
         if grouping.n_tasks != indicator.n_tasks:
             raise UserError(f"`grouping` must be of {indicator.n_tasks} tasks, found one of {grouping.n_tasks}.")
         made = cls(indicator.n_tasks, normalise=normalise, task_names=indicator.task_names)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from go4align.randomness import Draws
-from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
+from go4align.weighting._engine.shared import Shared
 from go4align.weighting._engine.task_gradients import StoredGradients
 
 COLUMNS = 1 << 14

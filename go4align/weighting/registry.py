@@ -38,15 +38,15 @@ _METHODS = {
 _INDICATORS = {"risk_guided": "risk_guided:RiskGuided"}
 """Made to be grouped, and no method of a study: `go4align` with clustering "none" trains with their weights."""
 _ALL = {**_INDICATORS, **_METHODS}
-_METHODS_OF_OTHERS = EntryPoints("method", "go4align.weightings", own=_ALL)
-_INDICATORS_OF_OTHERS = EntryPoints("indicator", "go4align.indicators", "go4align.weightings", own=_ALL)
+TORCHJD = "torchjd."
+"""Before the names of TorchJD's methods, which `_torchjd` knows; it imports torch, so it is asked only of those."""
+_METHODS_OF_OTHERS = EntryPoints("method", "go4align.weightings", own=_ALL, taken=TORCHJD)
+_INDICATORS_OF_OTHERS = EntryPoints("indicator", "go4align.indicators", "go4align.weightings", own=_ALL, taken=TORCHJD)
 _PARTS = {
     "indicator": _INDICATORS_OF_OTHERS,
     "clustering": EntryPoints("clustering", "go4align.groupings", own=()),
 }
 """Hyperparameters that name a further part, which may come from another package."""
-TORCHJD = "torchjd."
-"""Before the names of TorchJD's methods, which `_torchjd` knows; it imports torch, so it is asked only of those."""
 _NOT_TUNED = ("n_tasks", "task_names")
 
 
@@ -143,11 +143,21 @@ def build_indicator(name: str, n_tasks: int, **options: Any) -> "Weighting":
 
 
 def _build(name: str, method: "type[Weighting]", n_tasks: int, options: Mapping[str, Any]) -> "Weighting":
+    if not _takes_names(method):
+        raise UserError(
+            f"{method.__name__}, the method '{name}', must take `task_names` by name, found no such argument."
+        )
     known = (*_hyperparameters(method), "task_names")
     for option in options:
         if option not in known:
             raise unknown_name(f"hyperparameter of '{name}'", option, known)
     return method(n_tasks, **options)
+
+
+def _takes_names(method: "type[Weighting]") -> bool:
+    """Whether the class takes the tasks' names, as every method must."""
+    parameters = inspect.signature(method).parameters.values()
+    return any(p.name == "task_names" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _hyperparameters(method: "type[Weighting]") -> Mapping[str, Any]:
@@ -157,6 +167,7 @@ def _hyperparameters(method: "type[Weighting]") -> Mapping[str, Any]:
 
 def _method(name: object, *others: str, kind: str = "method") -> "type[Weighting]":
     if isinstance(name, str) and name.startswith(TORCHJD):
+        _METHODS_OF_OTHERS.find(name)  # another package's name for it is refused
         from go4align.weighting._torchjd.classes import method_class
 
         return method_class(name)

@@ -13,8 +13,8 @@ from go4align.arrays import Array, Matrix, like, to_array, to_tensor
 from go4align.checks import flag, option, real_number
 from go4align.grouping import Grouping, Groups
 from go4align.kernels import agrees, has_triton
-from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.loss_weighting import LossWeighting
+from go4align.weighting._engine.shared import Shared
 
 Scale = Literal["sum", "mean", "none"]
 LARGEST = 1e147
@@ -138,16 +138,26 @@ def _kernel(device: torch.device, dtype: torch.dtype, smooth: bool, scaled: bool
     """`fused_log_gamma`, where it takes a sample's step as the host does, for which the host waits once."""
     if not has_triton(device):
         return None
-    from go4align.weighting.fused_indicator import fused_log_gamma
-
     sample = numpy.array([0.0, 0.25, 3.0, 700.0])
-    host = RiskGuided(len(sample), 0.5, scale="sum" if scaled else "none", smooth=smooth)
-    given = (torch.from_numpy(sample).to(device, dtype), host.log_q.clone().to(device))
-    settings = _settings(host.beta, host._offset, dtype, device)
+    with torch.device("cpu"):
+        host = RiskGuided(len(sample), 0.5, scale="sum" if scaled else "none", smooth=smooth)
+        before = host.log_q.clone()
     log_gamma = host.log_gamma(sample, dtype)
     expected = (host.log_q.numpy(), log_gamma)
-    same = agrees("the risk-guided indicator", lambda: fused_log_gamma(*given, settings, smooth, scaled), expected)
-    return fused_log_gamma if same else None
+
+    def attempt() -> tuple[Tensor, Tensor]:
+        settings = _settings(host.beta, host._offset, dtype, device)
+        losses = torch.from_numpy(sample).to(device, dtype)
+        return _fused()(losses, before.to(device), settings, smooth, scaled)
+
+    return _fused() if agrees("the risk-guided indicator", attempt, expected) else None
+
+
+def _fused() -> Kernel:
+    """Where Triton is not installed, nothing imports this."""
+    from go4align.weighting.fused_indicator import fused_log_gamma
+
+    return fused_log_gamma
 
 
 @lru_cache(maxsize=64)

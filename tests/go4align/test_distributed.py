@@ -64,6 +64,17 @@ def test_what_is_bad_on_one_is_the_same_error_on_both_and_changes_nothing(
         at = first.index(part, at)
 
 
+@pytest.mark.parametrize(
+    ("what", "own"), [("detached", "`losses` must be attached to the graph"), ("too few", "must have shape (3,)")]
+)
+def test_what_one_refuses_before_it_has_exchanged_anything_none_takes(
+    what: str, own: str, ranks: list[dict[str, Any]]
+) -> None:
+    first, second = (found["errors"][what] for found in ranks)
+    assert first == "All ranks must take a step, found one that has refused it. See the error of that process."
+    assert own in second and "CHANGED" not in second
+
+
 def test_weights_that_the_losses_dtype_does_not_hold_need_no_hooks(ranks: list[dict[str, Any]]) -> None:
     assert all(found["errors"]["narrow"].startswith("nothing was refused") for found in ranks)
 

@@ -42,6 +42,16 @@ def test_training_by_kernels_is_the_hosts(
     assert int(fused.step) == int(host.step) == 5
 
 
+@pytest.mark.usefixtures("kernels_tried")
+def test_the_device_that_torch_makes_tensors_on_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RiskGuided, "checks_on_host", False)
+    losses = here(torch.tensor([1.0, 2.0, 5.0]))
+    weighting = here(GO4Align(3, n_groups=2))
+    with torch.device("meta"):
+        found = weighting.weigh(losses)
+    assert found.labels is not None and found.labels.tolist() == [1, 0, 0]
+
+
 @pytest.mark.slow
 def test_compile_for_gpus_that_are_not_here(tmp_path: Path) -> None:
     environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}

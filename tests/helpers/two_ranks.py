@@ -32,12 +32,13 @@ class Net(nn.Module):
 
 
 class Case(NamedTuple):
-    """One training: a method, and what is particular about it."""
+    """One training: a method, and what is particular about it; all tasks have labels before step `labelled_from`."""
 
     method: str
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
     wrapped: bool = False
     labelled: list[bool] | None = None
+    labelled_from: int = 0
 
 
 METHODS = available_methods()
@@ -52,6 +53,7 @@ CASES = {
     "go4align of mgda": Case("go4align", {"indicator": "mgda"}),
     "go4align of mgda in DDP": Case("go4align", {"indicator": "mgda"}, wrapped=True),
     "go4align in part": Case("go4align", labelled=[True, False, True]),
+    "go4align in part in DDP": Case("go4align", wrapped=True, labelled=[True, False, True], labelled_from=2),
     "mgda in part": Case("mgda", labelled=[True, False, True]),
     "go4align by gradients": Case("go4align", {"clustering": "gradient_affinity"}),
     "go4align by gradients in DDP": Case("go4align", {"clustering": "gradient_affinity"}, wrapped=True),
@@ -93,17 +95,18 @@ def train(case: Case, rank: int | None = None) -> dict[str, Any]:
     optimizer = torch.optim.Adam([{"params": net.parameters()}, *weighting.parameter_groups()], lr=0.02)
     labelled = None if case.labelled is None else torch.tensor(case.labelled)
     decided = []
-    for inputs, targets in batches(rank):
+    for number, (inputs, targets) in enumerate(batches(rank)):
+        chosen = labelled if number >= case.labelled_from else None
         optimizer.zero_grad()
         losses = losses_of(model(inputs), targets)
         told = net.told if weighting.uses_representation else None
         shared = list(net.encoder.parameters())
-        record = weighting.backward(losses, shared_parameters=shared, representation=told, labelled=labelled)
+        record = weighting.backward(losses, shared_parameters=shared, representation=told, labelled=chosen)
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         if weighting.needs_losses_after:
             with torch.no_grad():
-                weighting.after_step(losses_of(model(inputs), targets), labelled=labelled)
+                weighting.after_step(losses_of(model(inputs), targets), labelled=chosen)
         decided.append((record.weights, record.labels, record.centres))
     weighting.end_epoch()
     return {"decided": decided, "parameters": dict(net.state_dict()), "state": weighting.state_dict()}
@@ -167,6 +170,8 @@ def errors(rank: int) -> dict[str, str]:
     found = {f"loss {name}": step(case, rank, second(lambda x: x * torch.nan)) for name, case in cases.items()}
     found |= {f"gradient {name}": step(case, rank, second(Steep.apply)) for name, case in cases.items()}
     found["head mgda"] = step(CASES["mgda"], rank, second(lambda x: x), steep_head=bool(rank))
+    found["detached"] = step(CASES["go4align"], rank, second(lambda x: x.detach()))
+    found["too few"] = step(CASES["mgda"], rank, second(lambda x: x[:2]))
     found["narrow in DDP"] = step(CASES["famo in DDP"], rank, far_apart_in_half)
     found["narrow"] = step(CASES["famo"], rank, far_apart_in_half)
     found["labels"] = step(CASES["go4align"], rank, lambda x: x, [True, rank == 0, True])

@@ -1,7 +1,7 @@
 """The `Weighting` contract: losses in, gradients out, and a detached record of what was done."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from go4align.narrowing import narrowed
 from go4align.weighting._engine.apply import NotFinite, accumulate, accumulate_on_device
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.labelled import NO_GROUP, cut_off, labelled_tasks, whole
-from go4align.weighting._engine.loss_checks import LossChecks, detached
+from go4align.weighting._engine.loss_checks import LossChecks, check_attached
+from go4align.weighting._engine.shared import Shared, as_shared
 from go4align.weighting._engine.undo import State, Unchanged
 
 ONE = torch.ones((), dtype=torch.int64, device="cpu")
@@ -46,21 +47,6 @@ class StepRecord(NamedTuple):
     head_weights: Tensor | None = None
     good: Tensor | None = None
     labelled: Tensor | None = None
-
-
-class Shared(NamedTuple):
-    """What the tasks share in one step.
-
-    Attributes:
-        parameters: that all tasks share; empty if none were named.
-        representation: the tensors that the heads read; empty if none were given.
-        heads: of each task, the leaves that its loss alone depends on, where a backward pass of every task may take
-            their gradients, too; empty where it need not, or where some are of several tasks, but not shared.
-    """
-
-    parameters: Sequence[nn.Parameter]
-    representation: Sequence[Tensor]
-    heads: Sequence[Sequence[Tensor]] = ()
 
 
 class Weighting(LossChecks, ABC):
@@ -105,8 +91,12 @@ class Weighting(LossChecks, ABC):
 
         Arguments and errors are those of `backward`; detached losses will do where no gradients are compared.
         """
-        shared = _shared(shared_parameters, representation)
-        return self._of_labelled(losses, labelled, lambda present: self._weigh_shared(present, shared))
+        with self.ranks.refusing():
+            self._check_form(losses)
+            self._look_for_scale(losses)
+            shared = as_shared(shared_parameters, representation)
+            tasks = labelled_tasks(labelled, self.n_tasks)
+        return self._of_labelled(losses, labelled, tasks, lambda present: self._weigh_shared(present, shared))
 
     def backward(
         self,
@@ -142,12 +132,13 @@ class Weighting(LossChecks, ABC):
                 losses pass by, an operation that cannot be vectorised, or a compiled network that takes one backward
                 pass only. The state and `.grad` are left as they were.
         """
-        if isinstance(losses, Tensor):
-            if not losses.requires_grad:
-                raise detached()
+        with self.ranks.refusing():
+            self._check_form(losses)
+            check_attached(losses)
             self._look_for_scale(losses)
-        shared = _shared(shared_parameters, representation)
-        return self._of_labelled(losses, labelled, lambda present: self._backward(present, shared))
+            shared = as_shared(shared_parameters, representation)
+            tasks = labelled_tasks(labelled, self.n_tasks)
+        return self._of_labelled(losses, labelled, tasks, lambda present: self._backward(present, shared))
 
     def grouped_by(self, grouping: Grouping, losses: Tensor, shared: Shared, gramian: Matrix | None = None) -> Groups:
         """Take one step as an indicator, for checked losses [M]: the groups of its weights.
@@ -177,7 +168,9 @@ class Weighting(LossChecks, ABC):
             UserError: no step before this call, or, where losses are checked on the host, a bad loss (the state is
                 left as it was). Elsewhere a bad loss, before or after the step, leaves the state so too.
         """
-        tasks = labelled_tasks(labelled, self.n_tasks)
+        with self.ranks.refusing():
+            self._check_form(losses_after)
+            tasks = labelled_tasks(labelled, self.n_tasks)
         if tasks is None:
             self._after_step(losses_after)
         elif not tasks:
@@ -229,19 +222,21 @@ class Weighting(LossChecks, ABC):
             for parameter, before in kept:
                 parameter[absent] = before
 
-    def _of_labelled(self, losses: Tensor, labelled: Tensor | None, take: Callable[[Tensor], StepRecord]) -> StepRecord:
+    def _of_labelled(
+        self, losses: Tensor, labelled: Tensor | None, tasks: list[int] | None, take: Callable[[Tensor], StepRecord]
+    ) -> StepRecord:
         """Take a step with all losses, or with those of the labelled tasks."""
-        tasks = labelled_tasks(labelled, self.n_tasks)
         if tasks is None:
             return take(losses)
-        if losses.shape != (self.n_tasks,):
-            self._checked(losses)  # says what is wrong
         n_tasks = self.n_tasks
+        untouched = self.ranks.untouched(losses, tasks)
         if not tasks:
             self._tell_of_none(losses)
             return StepRecord(torch.zeros_like(losses.detach()), labelled=labelled)
         with cut_off(losses, tasks) as present, narrowed(self, tasks):
             record = take(present)
+        for leaf in untouched:
+            leaf.grad = None
         heads = record.head_weights
         return record._replace(
             weights=whole(record.weights, tasks, n_tasks),
@@ -305,6 +300,7 @@ class Weighting(LossChecks, ABC):
     def _recorded(self, losses: Tensor, checked: Tensor, shared: Shared) -> StepRecord:
         """A step where the host may look at weights: they are finite, and in a dtype that holds them."""
         record = self._record(losses if self.needs_gradients else checked, shared)
+        self._check_weights_form(record.weights)
         self._check_weights(record.weights)
         self._count(ONE)
         sizes = None if record.weights.dtype == checked.dtype else checked.tolist()
@@ -314,6 +310,7 @@ class Weighting(LossChecks, ABC):
         """A step where nothing waits for values; the losses' gradients are taken if they are given."""
         undo = self._state.undo()
         record = self._record(checked, shared)
+        self._check_weights_form(record.weights)
         found = record.weights.to(checked.dtype)
         weights = found.nan_to_num()
         norms = [] if losses is None else accumulate_on_device(losses, weights, self.ranks)
@@ -322,10 +319,3 @@ class Weighting(LossChecks, ABC):
         self._count(good)
         self._latest_good = good
         return record._replace(weights=weights, good=good)
-
-
-def _shared(parameters: Iterable[nn.Parameter], representation: Representation | None) -> Shared:
-    if representation is None:
-        return Shared(list(parameters), ())
-    outputs = (representation,) if isinstance(representation, Tensor) else tuple(representation)
-    return Shared(list(parameters), outputs)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from go4align.checks import option, real_number
-from go4align.weighting._engine.base import ONE, Shared, StepRecord, Weighting
+from go4align.weighting._engine.base import ONE, StepRecord, Weighting
 from go4align.weighting._engine.finite import all_finite, is_finite
 from go4align.weighting._engine.graph import leaves, owned
 from go4align.weighting._engine.held import held
 from go4align.weighting._engine.retained import in_double, largest_part, retained
-from go4align.weighting._engine.shared import check_shared, trainable
+from go4align.weighting._engine.shared import Shared, check_shared, trainable
 from go4align.weighting._engine.undo import Unchanged, UnchangedGradients
 
 Heads = Literal["weighted", "sum"]
@@ -83,11 +83,12 @@ class GradientWeighting(Weighting):
         """The record's weights are those after `max_norm`."""
         self._checked(losses)
         shared = trainable(shared)
-        others = _others(losses, shared.parameters)
+        reached = leaves([losses])
+        others = _others(reached, shared.parameters)
         if self.ranks.size == 1:
             shared = shared._replace(heads=owned(losses, others))
         with Unchanged(self._state), UnchangedGradients(self.ranks.reached(others)):
-            decision = self._decide_checked(losses, shared)
+            decision = self._decide_checked(losses, shared, reached)
             self._check_weights(decision.weights)
             step, factor = self._clipped(decision.combined())
             gradients = _added(shared.parameters, step)
@@ -156,8 +157,8 @@ class GradientWeighting(Weighting):
             bad = [p for p, gradient in zip(parameters, gradients, strict=True) if not is_finite(gradient)]
             raise self._bad_gradient(largest_part(losses, bad, weights), bad[0].dtype, int(self.step) + 1)
 
-    def _decide_checked(self, losses: Tensor, shared: Shared) -> Decision:
-        check_shared(losses, shared)
+    def _decide_checked(self, losses: Tensor, shared: Shared, reached: Sequence[Tensor] | None = None) -> Decision:
+        check_shared(losses, shared, reached)
         return self._decide(losses, shared)
 
     @abstractmethod
@@ -188,7 +189,7 @@ def _added(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Te
     return [g.to(p.dtype) if p.grad is None else p.grad + g.to(p.dtype) for p, g in pairs]
 
 
-def _others(losses: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+def _others(reached: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     """The leaves that are not shared: the task heads'."""
     shared = {id(p) for p in parameters}
-    return [leaf for leaf in leaves([losses]) if id(leaf) not in shared]
+    return [leaf for leaf in reached if id(leaf) not in shared]

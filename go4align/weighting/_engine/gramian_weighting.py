@@ -10,9 +10,8 @@ from torch import Tensor
 from go4align.arrays import Matrix, Vector
 from go4align.checks import option
 from go4align.grouping.base import GramianForm
-from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
-from go4align.weighting._engine.shared import gradients_by
+from go4align.weighting._engine.shared import Shared, gradients_by
 from go4align.weighting._engine.task_gradients import TaskGradients
 
 

@@ -51,7 +51,7 @@ class LossChecks(PerTask):
     def __init__(self, n_tasks: int, *, task_names: Iterable[str] | None = None) -> None:
         super().__init__()
         self.n_tasks = whole_number("n_tasks", n_tasks, 1)
-        self.task_names = tuple(f"task {m}" for m in range(n_tasks)) if task_names is None else tuple(task_names)
+        self.task_names = _names(task_names, n_tasks)
         if len(self.task_names) != n_tasks:
             raise UserError(f"`task_names` must have {n_tasks} entries (one per task), found {len(self.task_names)}.")
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -71,12 +71,8 @@ class LossChecks(PerTask):
         """Whether the host looks at every step's losses, which costs nothing on a CPU; see the class."""
         return self._device.type == "cpu"
 
-    def _checked(self, losses: Tensor, ahead: int = 1) -> tuple[Tensor, Tensor | None]:
-        """Return losses to take a step with, or raise `UserError`; and `_marked` ones, None if the host looked.
-
-        They are detached, and the mean of all ranks. `ahead` tells which step they belong to: 1 for the coming one, 0
-        for the one that was just made.
-        """
+    def _check_form(self, losses: Tensor) -> None:
+        """Raise `UserError` for what are no losses [M] of this weighting."""
         shape = losses.shape if isinstance(losses, Tensor) else None
         if shape != (self.n_tasks,):
             found = type(losses).__name__ if shape is None else tuple(shape)
@@ -91,6 +87,13 @@ class LossChecks(PerTask):
                 f"`losses` are on {losses.device} but the weighting is on {self._device}. "
                 f"Move it once, before training: weighting.to('{losses.device}')."
             )
+
+    def _checked(self, losses: Tensor, ahead: int = 1) -> tuple[Tensor, Tensor | None]:
+        """Return losses to take a step with, or raise `UserError`; and `_marked` ones, None if the host looked.
+
+        They are detached, and the mean of all ranks. `ahead` tells which step they belong to: 1 for the coming one, 0
+        for the one that was just made.
+        """
         on_host = self.checks_on_host
         mean = self.ranks.mean(losses.detach(), self.tasks, on_host)
         if not on_host:
@@ -147,7 +150,7 @@ class LossChecks(PerTask):
             raise self._bad_gradient(largest, "the parameters' dtype", int(first))
 
     def _look_for_scale(self, losses: Tensor) -> None:
-        factor = None if self._looked_for_scale else factor_of(losses)
+        factor = None if self._looked_for_scale or not losses.requires_grad else factor_of(losses)
         if factor is None:
             return
         self._scaled = is_scale(factor)
@@ -158,6 +161,14 @@ class LossChecks(PerTask):
                 "backward with the losses as they are, without a scaler; train in bfloat16, which needs none."
             )
         self._looked_for_scale = True
+
+    def _check_weights_form(self, weights: object) -> None:
+        """Raise `UserError` for what are no weights [M], which anyone's own method may give."""
+        if not isinstance(weights, Tensor) or weights.shape != (self.n_tasks,):
+            found = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else f"a {type(weights).__name__}"
+            raise UserError(
+                f"The weights of {type(self).__name__} must be a tensor of shape ({self.n_tasks},), found {found}."
+            )
 
     def _check_weights(self, weights: Tensor) -> None:
         values = weights.tolist()
@@ -207,6 +218,15 @@ class LossChecks(PerTask):
         return self
 
 
-def detached() -> UserError:
-    """The error for losses that no gradient can flow from."""
-    return UserError("`losses` must be attached to the graph for a backward pass; found a detached tensor.")
+def _names(found: Iterable[str] | None, n_tasks: int) -> tuple[str, ...]:
+    if found is None:
+        return tuple(f"task {m}" for m in range(n_tasks))
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        raise UserError(f"`task_names` must be {n_tasks} names, one per task, found {found!r}.")
+    return tuple(found)
+
+
+def check_attached(losses: Tensor) -> None:
+    """Raise `UserError` for losses that no gradient can flow from."""
+    if not losses.requires_grad:
+        raise UserError("`losses` must be attached to the graph for a backward pass; found a detached tensor.")

@@ -4,7 +4,8 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from go4align.weighting._engine.base import Shared, StepRecord, Weighting
+from go4align.weighting._engine.base import StepRecord, Weighting
+from go4align.weighting._engine.shared import Shared
 
 
 class LossWeighting(Weighting):

@@ -5,7 +5,8 @@ Every rank calls the same collectives in the same order: what decides which ones
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from go4align.errors import UserError
+from go4align.weighting._engine.graph import task_leaves
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -45,6 +47,11 @@ class Ranks:
             )
         return losses
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Around what one rank alone may refuse before it has exchanged anything: then no rank takes the step."""
+        yield
+
     def average(self, tensor: Tensor) -> None:
         """Replace a tensor by its mean over the ranks."""
 
@@ -61,6 +68,15 @@ class Ranks:
     def reached(self, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
         """The leaves of a rank's graph, and whatever else the others' gradients may reach."""
         return leaves
+
+    def untouched(self, losses: Tensor, tasks: Sequence[int]) -> list[Tensor]:
+        """The leaves that none of these tasks' losses depends on, that have no gradient, and that would get zeros.
+
+        Args:
+            losses: [M], of all tasks, attached to the graph or not.
+            tasks: that take part in the step.
+        """
+        return []
 
     def refuse_passes(self, dtype: torch.dtype) -> None:
         """Refuse a step that is not one backward pass, if something averages gradients during that pass."""
@@ -102,6 +118,8 @@ class Together(Ranks):
         values, taking_part = torch.stack(every).unbind(1)
         differing = (taking_part != taking_part[0]).any()
         mean = values.mean(0)[chosen]
+        if look and taking_part.isnan().any():
+            raise UserError("All ranks must take a step, found one that has refused it. See the error of that process.")
         if not look:
             return torch.where(differing, torch.nan, mean).to(losses.dtype)
         if differing:
@@ -111,6 +129,15 @@ class Together(Ranks):
                 f"found the tasks {found}. Give every rank samples that are labelled alike."
             )
         return mean.to(losses.dtype)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            told = torch.full((2, self._n_tasks), torch.nan, dtype=torch.float64, device=self._device)
+            dist.all_gather([torch.empty_like(told) for _ in range(self.size)], told, self._group)
+            raise
 
     def average(self, tensor: Tensor) -> None:
         there = tensor.to(self._device)
@@ -153,6 +180,14 @@ class Together(Ranks):
     def reached(self, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
         found = {id(tensor): tensor for tensor in (*leaves, *(p for p in self._parameters if p.requires_grad))}
         return list(found.values())
+
+    def untouched(self, losses: Tensor, tasks: Sequence[int]) -> list[Tensor]:
+        if not self._hooked or losses.grad_fn is None:
+            return []
+        known = task_leaves(losses)
+        present = {id(leaf) for task in tasks for leaf in known[task]}
+        others = {id(leaf): leaf for leaves in known for leaf in leaves if id(leaf) not in present}
+        return [leaf for leaf in others.values() if leaf.grad is None and id(leaf) in self._hooked]
 
     def refuse_passes(self, dtype: torch.dtype) -> None:
         if self._hooked:

@@ -39,8 +39,15 @@ def method_class(name: str) -> type[Weighting]:
         "__signature__": inspect.Signature(list(merged.values())),
         "__doc__": kind.__doc__,
         "__module__": __name__,
+        "__qualname__": short,  # where pickle looks for it, see `__getattr__`
     }
     return cast("type[Weighting]", type(kind.__name__, (adapter,), attributes))
+
+
+def __getattr__(name: str) -> type[Weighting]:
+    if name in methods():
+        return method_class(PREFIX + name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _adapter(kind: type[Any]) -> type[Adapted]:

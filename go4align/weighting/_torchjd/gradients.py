@@ -9,9 +9,9 @@ from torch import Tensor
 
 from go4align.arrays import Matrix, Vector
 from go4align.grouping.base import GramianForm
-from go4align.weighting._engine.base import Shared
 from go4align.weighting._engine.gradient_weighting import Decision, GradientWeighting, Heads
 from go4align.weighting._engine.gramian_weighting import GramianWeighting
+from go4align.weighting._engine.shared import Shared
 from go4align.weighting._engine.solvers import spread, unit_rows
 from go4align.weighting._engine.task_gradients import StoredGradients
 from go4align.weighting._torchjd.adapted import Adapted
@@ -32,7 +32,11 @@ class OfGramian(Adapted, GramianWeighting):
     ) -> None:
         super().__init__(n_tasks, heads=heads, gramian=gramian, task_names=task_names)
         example = torch.eye(n_tasks, dtype=torch.float64, device="cpu")
-        self.wrapped = self._wrap(lambda aggregator, given: aggregator.gramian_weighting(given), example, seed, options)
+        self.wrapped = self._wrap(self._call, example, seed, options)
+
+    @staticmethod
+    def _call(aggregator: Any, gramian: Tensor) -> Tensor:
+        return cast(Tensor, aggregator.gramian_weighting(gramian))
 
     def _solve(self, gramian: Matrix) -> Vector:
         return self._present()(torch.from_numpy(gramian)).double().numpy()

@@ -31,9 +31,13 @@ class OfLosses(Adapted, LossWeighting):
         super().__init__(n_tasks, task_names=task_names)
         self.weights_lr = real_number("weights_lr", weights_lr)
         example = torch.ones(n_tasks, dtype=torch.float64)
-        self.wrapped = self._wrap(lambda scalarizer, losses: scalarizer(losses), example, seed, options)
+        self.wrapped = self._wrap(self._call, example, seed, options)
         if learns(self.method.kind):
             self.scalarizer = self.wrapped.module
+
+    @staticmethod
+    def _call(scalarizer: Any, losses: Tensor) -> Tensor:
+        return cast(Tensor, scalarizer(losses))
 
     @property
     def checks_on_host(self) -> bool:

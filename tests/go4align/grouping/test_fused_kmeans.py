@@ -1,5 +1,6 @@
 """The kernel of exact K-means: on a CPU by Triton's interpreter, and compiled for GPUs that are not here."""
 
+import sys
 from fractions import Fraction
 
 import numpy
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from go4align.arrays import Vector
 from go4align.grouping.exact_kmeans import _device_solver, on_device, on_host, solve
+from go4align.kernels import MOST_TASKS
 
 fused = pytest.importorskip("go4align.grouping.fused_kmeans", reason="Triton is made for Linux")
 
@@ -80,8 +82,8 @@ def test_is_used_where_it_solves_a_sample_as_the_host_does(n_tasks: int, n_group
 
 @pytest.mark.usefixtures("kernels_tried")
 def test_is_not_asked_for_more_tasks_than_it_takes() -> None:
-    assert solver(fused.MOST, 2) is fused.fused_kmeans
-    assert solver(fused.MOST + 1, 2) is on_device
+    assert solver(MOST_TASKS, 2) is fused.fused_kmeans
+    assert solver(MOST_TASKS + 1, 2) is on_device
 
 
 @pytest.mark.usefixtures("kernels_tried")
@@ -108,3 +110,10 @@ def test_operations_take_its_place_where_it_does_not_compile(monkeypatch: pytest
 def test_nobody_asks_for_it_elsewhere_than_on_a_gpu() -> None:
     assert _device_solver(torch.device("cpu"), 6, 2, False) is on_device
     assert _device_solver(torch.device("meta"), 6, 2, False) is on_device
+
+
+@pytest.mark.usefixtures("kernels_tried")
+def test_operations_take_its_place_where_triton_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, fused.__name__, None)
+    with pytest.warns(UserWarning, match="exact K-means cannot be used here"):
+        assert solver(6, 3) is on_device

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy
 import pytest
+import torch
 from torch import Tensor
 
-from go4align import Groups
+from go4align import Groups, UserError
 from go4align.arrays import Array, Indices, Matrix, Vector
 from go4align.grouping import Grouping, HostGrouping
 from go4align.testing import GROUPING_CHECKS, BrokenContractError, check_grouping
@@ -44,6 +45,11 @@ class DrawsFromElsewhere(Grouping):
         return numpy.zeros(len(values), numpy.int64), numpy.random.default_rng().uniform(size=1)
 
 
+class LabelsAtRandom(HostGrouping):
+    def _label(self, values: Vector, n_groups: int) -> Indices:
+        return numpy.random.randint(0, n_groups, len(values))  # noqa: NPY002 - the fault
+
+
 class CountsBesideItsState(Grouping):
     counted = 0
 
@@ -72,6 +78,7 @@ class LooksAtGradientsUnasked(AboveTheMean):
 
 
 FAULTS: dict[type[Grouping], str] = {
+    LabelsAtRandom: "equal_seeds_give_equal_groups",
     Descending: "groups_are_complete_and_ordered",
     OneForAll: "exactly_as_many_groups_as_asked_for",
     Overflows: "extreme_values_are_grouped",
@@ -91,6 +98,15 @@ def test_a_grouping_without_faults_passes() -> None:
 def test_every_fault_is_found_by_its_check(broken: type[Grouping]) -> None:
     with pytest.raises(BrokenContractError, match="A grouping's contract requires .*; found "):
         GROUPING_CHECKS[FAULTS[broken]](broken)
+
+
+def test_labels_of_another_number_of_tasks_are_one_line() -> None:
+    class Short(HostGrouping):
+        def _label(self, values: Vector, n_groups: int) -> Indices:
+            return numpy.zeros(2, numpy.intp)
+
+    with pytest.raises(UserError, match=r"`_label` of Short must give labels of shape \(5,\), found \(2,\)"):
+        Short(5, 2).group(torch.arange(5.0))
 
 
 def test_every_check_refuses_something() -> None:

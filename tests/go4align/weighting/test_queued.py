@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 from devices import ON_GPU, TEST_DEVICE, errors_where_the_host_waits
-from queued import DEVICE, MOST, Queued, kernels, queued_by_step, variants
+from queued import DEVICE, Queued, kernels, queued_by_step, variants
 from torch.optim import SGD
 
 from go4align import available_methods, build_weighting
 from go4align.benchmarks.toy import Toy
+from go4align.kernels import MOST_TASKS
 from go4align.training.records import StepRecorder
 from go4align.training.step import train_step
 
@@ -49,7 +50,7 @@ def test_choosing_the_number_of_groups_queues_at_most_150_operations(n_tasks: in
     assert 0 < counts.total() <= 150, counts
 
 
-@pytest.mark.parametrize("n_tasks", [1, 2, 3, 11, 40, MOST])
+@pytest.mark.parametrize("n_tasks", [1, 2, 3, 11, 40, MOST_TASKS])
 @pytest.mark.parametrize("n_groups", [1, 2, "auto"])
 @pytest.mark.parametrize("space", ["linear", "log"])
 def test_with_its_kernels_a_step_queues_little_more_than_plain_summation(
@@ -62,11 +63,6 @@ def test_with_its_kernels_a_step_queues_little_more_than_plain_summation(
     plain = queued_by_step(build_weighting("ls", n_tasks))
     assert counts["zero_"] == 2  # the launches
     assert counts.total() <= plain.total() + 6, counts - plain
-
-
-def test_kernels_are_counted_for_as_many_tasks_as_they_take() -> None:
-    fused = pytest.importorskip("go4align.grouping.fused_kmeans", reason="Triton is made for Linux")
-    assert fused.MOST == MOST
 
 
 def test_the_table_has_every_method_that_looks_at_losses_alone() -> None:

@@ -82,6 +82,7 @@ absent = nowhere:Thing
 number = math:pi
 ls = my_parts:Remaining
 remaining = my_parts:EqualSizes
+torchjd.upgrad = my_parts:Remaining
 [go4align.groupings]
 broken = nowhere:Thing
 exact = my_parts:EqualSizes
@@ -100,7 +101,7 @@ assert {"also", "remaining"} <= set(names[2])
 build_weighting("famo", 3)
 build_weighting("go4align", 3, indicator="also", clustering="equal_sizes")
 for name, options in (
-    ("absent", {}), ("number", {}), ("ls", {}), ("remaining", {}), ("remainin", {}),
+    ("absent", {}), ("number", {}), ("ls", {}), ("remaining", {}), ("remainin", {}), ("torchjd.upgrad", {}),
     *(("go4align", {"clustering": clustering}) for clustering in ("broken", "exact", "benchmark", "brocken")),
     ("go4align", {"indicator": "absent"}), ("go4align", {"clustering": "spectral", "indicator": "remaining"}),
 ):
@@ -115,6 +116,7 @@ TOLD = [
     r"The method 'ls' of the package wrong-parts .* must have a name of its own, found that of one of go4.*",
     r"The method 'remaining' must be registered once, found it in .*-parts .* and .*-parts .*\. Uninstall one.*",
     r"Unknown method 'remainin'\. Did you mean 'remaining'\? .*",
+    r"The method 'torchjd.upgrad' of the package wrong-parts .* name of its own, found one in 'torchjd\.'\. Rename.*",
     r"The clustering 'broken' of the package wrong-parts .* cannot be imported: .*",
     r"The clustering 'exact' of the package wrong-parts .* must have a name of its own, .*",
     r"The clustering 'benchmark' .* must be a subclass of go4align.Grouping, found <class .*RiskGuided.*",

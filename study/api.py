@@ -165,7 +165,7 @@ def final(
     from study.stages import run_final, run_transfer
 
     store = resolve_uri(tracking_uri)
-    real_number("--lr-factor", lr_factor, above=0.0)
+    real_number("--lr-factor", lr_factor, above=1e-6, high=1e6)
     if under is None and lr_factor != 1.0:
         raise UserError("`--lr-factor` is for another study's training: name it by `--with`.")
     frozen = load_best_file(source) if is_file(source) else best(source, tracking_uri=store)

@@ -153,7 +153,7 @@ def train(
 ) -> None:
     """Train one configuration here, without Ray or MLflow.
 
-    With the file's own seed this reproduces the score that chose the configuration.
+    With the file's own seed this reproduces the score that chose the configuration; fixed weights have none yet.
 
     Examples: `study train best.yaml`, `study train best.yaml --method famo --seed 7 --test`
     """

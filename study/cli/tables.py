@@ -13,6 +13,7 @@ from go4align.benchmarks.inspection import Inspection
 from go4align.errors import one_line
 from study.results import FinalRow, FinalTable, StudySummary
 from study.spec import BestFile
+from study.spec.study_file import fixed_label
 from study.trials.records import TrialResult
 
 if TYPE_CHECKING:
@@ -36,8 +37,14 @@ def best_table(frozen: BestFile) -> Table:
     columns = (("method", "left"), (f"{names} (val)", "right"), ("trial", "left"), ("configuration", "left"))
     for column, justify in columns:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # rich's literal
+    fixed = {fixed_label(c.method.key) for c in frozen.configurations}  # a trial's mean weights, which none has trained
     for c, w in zip(frozen.configurations, watched, strict=True):
-        table.add_row(c.method.key, w.text(c.score), c.trial, describe(c.method.options, c.training.lr))
+        table.add_row(
+            c.method.key,
+            "-" if c.method.key in fixed else w.text(c.score),
+            c.trial,
+            describe(c.method.options, c.training.lr),
+        )
     return table
 
 

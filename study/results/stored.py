@@ -197,6 +197,11 @@ class StoredStudy:
                 chosen += self._fixed(first[of], required=method is not None)
         if not chosen:
             of = f" of '{method}'" if method else ""
+            if any(run.data.tags["stage"] == "final" for run in self._run.trials):
+                raise UserError(
+                    f"The study '{self.name}' has no search trial{of}: its final runs are of another study's "
+                    "configurations, by `study final FILE --with`. The same command shows their table."
+                )
             raise UserError(
                 f"The study '{self.name}' has no complete search trial{of} yet. `study ls` shows how far it is."
             )

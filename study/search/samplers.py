@@ -49,13 +49,19 @@ def grid(distributions: Distributions, levels: int, seed: int) -> list[dict[str,
     """
     import numpy as np
 
+    check_grid(distributions, levels)
     names = list(distributions)
     axes = [_levels(one, levels) for one in distributions.values()]
-    if (size := math.prod(map(len, axes))) > _LARGEST_GRID:
-        raise UserError(f"A grid may have {_LARGEST_GRID:,} combinations, found {size:,}. Lower `search.levels`.")
     every = [dict(zip(names, values, strict=True)) for values in product(*axes)]
     order: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(every))
     return [every[place] for place in order]
+
+
+def check_grid(distributions: Distributions, levels: int, method: str = "") -> None:
+    """Raise `UserError` for a grid of more combinations than anybody would train."""
+    if (size := math.prod(len(_levels(one, levels)) for one in distributions.values())) > _LARGEST_GRID:
+        of = f" of '{method}'" if method else ""
+        raise UserError(f"A grid{of} may have {_LARGEST_GRID:,} combinations, found {size:,}. Lower `search.levels`.")
 
 
 def _tpe(search: Search, seed: int) -> BaseSampler:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from study.search.distributions import Distributions, distributions
 from study.search.gain import expected_gain
-from study.search.samplers import grid, sampler_of, spread
+from study.search.samplers import check_grid, grid, sampler_of, spread
 from study.search.storage import LENT, ask, begin_search, open_storage, own_trials
 from study.spec.configuration import Reference
 from study.spec.search_space import SearchSpace
@@ -189,6 +189,10 @@ class OptunaSearch:
         else:
             search.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
 
+    def asked(self, method: str) -> int:
+        """How many trials of a method there are."""
+        return self._asked[method]
+
     def expected_gain(self, method: str, trials: int) -> float | None:
         """What further trials of a method are expected to bring, see `study.search.gain`."""
         complete = self._searches[method].get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -212,6 +216,13 @@ class OptunaSearch:
             or (budget.hours is not None and hours >= budget.hours)
             or (budget.gpu_hours is not None and (before.gpu_seconds + self._gpu_seconds) / 3600 >= budget.gpu_hours)
         )
+
+
+def check_grids(study: StudyFile, space: SearchSpace) -> None:
+    """Raise `UserError` where a grid is wanted that nobody would train."""
+    if study.search.sampler == "grid":
+        for method in study.methods:
+            check_grid(distributions(space, study.method(method)), study.search.levels, method)
 
 
 def _seed(study_seed: int, method: str, number: int) -> int:

@@ -146,6 +146,7 @@ def parse_json(model: type[_T], text: str, what: str) -> _T:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
+        reason = explain(error, model).rstrip(".")
         raise UserError(
-            f"{what} cannot be read: {explain(error, model)}. Another version has written it, or it was changed."
+            f"{what} cannot be read: {reason}. Another version has written it, or it was changed."
         ) from None

@@ -41,6 +41,16 @@ class Budget(Section):
     gpu_hours: float | None = Field(default=None, gt=0)
     target: Target | None = Field(default=None, exclude_if=lambda target: target is None)
 
+    @model_validator(mode="after")
+    def _can_end(self) -> Budget:
+        if self.target is not None and self.target.over_trials >= self.trials:
+            raise UserError(
+                f"`budget.target.over_trials` must be below `budget.trials` = {self.trials}, found "
+                f"{self.target.over_trials}: the gain of so many trials is judged by more than as many. Give at most "
+                "half of the trials."
+            )
+        return self
+
 
 class Search(Section):
     """How a method's trials are proposed. Its first trial is its defaults, whatever the sampler.
@@ -81,6 +91,8 @@ class Search(Section):
             "startup": self.startup != 5 and grid,
             "start": self.start != "sobol" and grid,
         }
+        if self.sampler == "random" and self.start == "random":
+            idle["startup"] = self.startup != 5
         for key in (key for key, found in idle.items() if found):
             raise UserError(f"`search.{key}` has no effect with the sampler '{self.sampler}'. Remove it.")
         return self
@@ -98,6 +110,13 @@ class Scheduler(Section):
     name: Literal["asha", "fifo"] = "asha"
     grace_epochs: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> Scheduler:
+        idle = {"grace_epochs": self.grace_epochs is not None, "reduction_factor": self.reduction_factor != 3}
+        for key in (key for key, found in idle.items() if found and self.name == "fifo"):
+            raise UserError(f"`scheduler.{key}` has no effect with 'fifo', which stops no trial. Remove it.")
+        return self
 
     def grace_of(self, epochs: int) -> int:
         """Epochs before the first rung, of a trial of so many."""

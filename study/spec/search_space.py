@@ -103,6 +103,10 @@ class SearchSpace(Section):
         for method, parameters in self.methods.items():
             known = hyperparameters(method)
             for key, parameter in parameters.items():
+                if _option(key) != key and _option(key) in parameters:
+                    raise UserError(
+                        f"{method}: either '{_option(key)}' or parts of it such as '{key}' can be searched, found both."
+                    )
                 if key != "lr" and _option(key) not in known:
                     raise unknown_name(f"hyperparameter of '{method}'", key, [*known, "lr"])
                 if _option(key) != key and parameter.default is None:
@@ -201,6 +205,10 @@ def _check_fixed(study: StudyFile, method: str, task_names: Sequence[str]) -> No
 def _check_values(study: StudyFile, space: SearchSpace, method: str, path: str, task_names: Sequence[str]) -> None:
     """The defaults must be in range, and the edges of every range must build."""
     defaults = space.defaults(study.method(method), study.training.lr)
+    try:
+        study.configuration(method, defaults).method.check(task_names)
+    except UserError as error:
+        raise UserError(f"{path}: the defaults of `methods.{method}`: {error}") from None
     for key, parameter in space.parameters(study.method(method)).items():
         if not parameter.holds(defaults[key]):
             raise UserError(

@@ -62,6 +62,8 @@ class StudyFile(Kept):
 
     @model_validator(mode="after")
     def _weights_to_fix(self) -> StudyFile:
+        if len(set(self.fixed_weights)) < len(self.fixed_weights):
+            raise UserError(f"`fixed_weights` must name each method once, found {', '.join(self.fixed_weights)}.")
         for method in self.fixed_weights:
             if method not in self.methods:
                 raise unknown_name("method of `fixed_weights`", method, self.methods)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from go4align.errors import RunFailedError, UserError
 from study.results import exists
-from study.search import LentTrials, OptunaSearch, Spent, lent_trials
+from study.search import LentTrials, OptunaSearch, Spent, check_grids, lent_trials
 from study.spec import digest
 from study.stages.plan import Plan, begin_plan, newest_plan
 from study.stages.prepared import Prepared
@@ -29,6 +29,8 @@ def run_search(prepared: Prepared, console: Console | None) -> Plan:
             no trials can be lent; study file or search space have changed, and that is not accepted.
         RunFailedError: no single-task reference, or no trial of any method was completed.
     """
+    study, space, *_ = prepared.loaded
+    check_grids(study, space)  # before anything is trained for it
     return _begin(prepared, console) if prepared.plan is None else _go_on(prepared, prepared.plan, console)
 
 
@@ -96,13 +98,26 @@ def _lent(prepared: Prepared) -> LentTrials:
 
 
 def _tell_gains(session: Session, proposals: OptunaSearch) -> None:
-    """Whether it pays to search on."""
-    gains = {method: proposals.expected_gain(method, _FURTHER) for method in session.study.methods}
-    known = [f"{method} {gain:.2g}" for method, gain in gains.items() if gain is not None]
+    """Whether it pays to search on, and which methods' searches have ended because it does not."""
+    say, study, budget = notices(session.console), session.study, session.study.budget
+    target = budget.target
+    further = target.over_trials if target else _FURTHER
+    gains = {method: proposals.expected_gain(method, further) for method in study.methods}
+    unit = study.watched.name
+    for method, gain in gains.items():
+        asked = proposals.asked(method)
+        if target and gain is not None and gain < target.min_gain and asked < budget.trials:
+            say(
+                f"The search of {method} has ended after {asked} of {budget.trials} trials: {further} more complete "
+                f"ones are expected to bring {gain:.2g} ({unit}), less than `budget.target.min_gain` = "
+                f"{target.min_gain:g}. Lower that and `study resume {study.name} --accept-changes` to go on."
+            )
+    known = ", ".join(f"{method} {gain:.2g}" for method, gain in gains.items() if gain is not None)
+    few = ", ".join(method for method, gain in gains.items() if gain is None)
     if known:
-        notices(session.console)(
-            f"By {_FURTHER} more complete trials the best score is expected to fall by: {', '.join(known)}"
-        )
+        say(f"By {further} more complete trials the best score ({unit}) is expected to fall by: {known}")
+    if few:
+        say(f"What {further} more trials would bring takes more than {further} complete ones to say: {few}")
 
 
 def _search(session: Session, plan: Plan, lent: LentTrials) -> Plan:

@@ -8,9 +8,9 @@ from rich.console import Console
 from go4align.errors import UserError
 from go4align.training import TrainingOptions
 from study.results import FinalTable, exists, open_study
-from study.spec import BestConfiguration, BestFile, Reference, StudyFile, digest
+from study.spec import BestConfiguration, BestFile, Reference, StudyFile, digest, revised
 from study.spec.configuration import BenchmarkSection
-from study.stages.final import run_final
+from study.stages.final import final_seeds, run_final
 from study.stages.plan import FinalPlan, begin_plan, newest_plan
 from study.stages.prepared import Prepared
 from study.stages.progress import notices
@@ -48,11 +48,18 @@ def run_transfer(
         UserError: both are the same study, the store has one of that name that is another, or a method does not fit the
             other study's tasks.
     """
-    study = _with_methods(target.loaded.study, best)
-    if study.name == best.study:
+    if target.loaded.study.name == best.study:
         raise UserError(f"`--with` needs another study than '{best.study}', found the same. Give its file a `name`.")
+    study = _with_methods(target.loaded.study, best)
+    final_seeds(study.seeds, seeds)
     for tuned in best.configurations:
-        tuned.method.check(target.loaded.benchmark.task_names)
+        try:
+            tuned.method.check(target.loaded.benchmark.task_names)
+        except UserError as error:
+            raise UserError(
+                f"{source}: '{tuned.method.key}' does not fit the tasks of '{study.name}': {error} Choose another by "
+                "`study best --method`."
+            ) from None
     for line in differences(best, study, lr_factor):
         notices(console)(line)
     goes_on = f"study final {source} --with {target.launch.source}" + (f" --lr-factor {lr_factor:g}" * (lr_factor != 1))
@@ -111,10 +118,12 @@ def _otherwise(small: dict[str, Any], large: dict[str, Any]) -> str:
 
 
 def _with_methods(study: StudyFile, best: BestFile) -> StudyFile:
-    """The study with the methods of the file, variants among them."""
+    """The study with the methods of the file, variants among them, in the place of its own."""
     sections = [tuned.method for tuned in best.configurations]
     variants = {section.label: section.model_copy(update={"label": None}) for section in sections if section.label}
-    return study.model_copy(update={"methods": [section.key for section in sections], "variants": variants})
+    of_reference = {key: one for key, one in study.variants.items() if key == study.reference_method}
+    methods = [section.key for section in sections]
+    return revised(study, methods=methods, variants={**of_reference, **variants}, fixed_weights=[])
 
 
 def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Console | None) -> Reference:

@@ -110,6 +110,22 @@ WRONG = {
     "name with a path": (changed(name="../x"), ["`name`", "../x"]),
     "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "greater than 0", "-1"]),
     "grace": (changed(scheduler={"grace_epochs": 9}), ["grace_epochs", "at most", "found 9"]),
+    "grace that stops nothing": (
+        changed(scheduler={"name": "fifo", "grace_epochs": 1}),
+        ["`scheduler.grace_epochs` has no effect with 'fifo'"],
+    ),
+    "startup of what never learns": (
+        changed(search={"sampler": "random", "start": "random", "startup": 9}),
+        ["`search.startup` has no effect with the sampler 'random'"],
+    ),
+    "a target that cannot act": (
+        changed(budget={"trials": 4, "target": {"min_gain": 0.5}}),
+        ["`budget.target.over_trials` must be below `budget.trials` = 4, found 10"],
+    ),
+    "weights that are fixed twice": (
+        changed(fixed_weights=["ls", "ls"]),
+        ["`fixed_weights` must name each method once, found ls, ls"],
+    ),
     "gpu hours without a GPU": (changed(budget={"trials": 1, "gpu_hours": 1}), ["gpu_hours", "resources.gpus"]),
     "a GPU and a half": (changed(resources={"gpus": 1.5}), ["`resources`", "`gpus` must be 0, a share", "found 1.5"]),
     "too small a share": (changed(resources={"cpus": 1e-9}), ["resources.cpus", "0.0001", "found 1e-09"]),

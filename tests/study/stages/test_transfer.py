@@ -14,11 +14,12 @@ from study import open_study
 from study.stages import session
 
 pytestmark = pytest.mark.slow
+LOG = {"variants": {"log": {"name": "go4align", "space": "log"}}}
 SMALL: dict[str, Any] = {
     **GOOD,
     "name": "small",
     "benchmark": {"name": "toy", "train_size": 64},
-    "variants": {"log": {"name": "go4align", "space": "log"}},
+    **LOG,
     "methods": ["ls", "log"],
     "scheduler": {"name": "fifo"},
 }
@@ -68,6 +69,24 @@ def test_tuned_small_it_is_trained_at_full_size(uri: str, tmp_path: Path, capsys
     again = study.final("small", under=large, lr_factor=0.5, tracking_uri=uri)
     assert again.rows == table.rows
     assert len(open_study("large", uri).trials) == trained, "nothing is trained twice"
+
+
+def test_the_targets_own_methods_and_fixed_weights_are_replaced(uri: str, tmp_path: Path) -> None:
+    own = written(tmp_path, LARGE | {"name": "own", "methods": ["famo", "log"], "fixed_weights": ["log"], **LOG})
+    file = tmp_path / "best.yaml"
+    study.write_best(study.best("small", method="ls", tracking_uri=uri), file)
+    table = study.final(str(file), under=own, seeds=1, tracking_uri=uri)
+    assert {row.candidate.method for row in table.rows} == {"ls"}
+    with pytest.raises(UserError, match=r"has no search trial: .* by `study final FILE --with`. The same command"):
+        study.best("own", tracking_uri=uri)
+
+
+def test_seeds_and_tasks_are_looked_at_before_anything_is_trained(uri: str, tmp_path: Path) -> None:
+    new = written(tmp_path, LARGE | {"name": "new"})
+    with pytest.raises(UserError, match="`--seeds` must be a whole number from 1 to 1000, found 0"):
+        study.final("small", under=new, seeds=0, tracking_uri=uri)
+    with pytest.raises(UserError, match="'new'"):
+        open_study("new", uri)
 
 
 def test_what_a_kill_has_left_is_gone_on_with(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 from cells import Cell, cells
+from command import HERE, in_one_line
 from rich.console import Console
 
 from go4align.training import EpochRecord
@@ -28,7 +29,6 @@ from study.stages.session import open_session
 from study.tracking import Tracker
 from study.trials.records import Trial, TrialResult
 
-HERE = Path(__file__).parent
 _SAVE_S = 60.0
 
 
@@ -117,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_line(main)

@@ -10,15 +10,14 @@ the best score of every method at every learning rate.
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from cells import FACTORIALS
+from command import in_one_line, whole_table
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-HERE = Path(__file__).parent
 METHOD = "go4align"
 
 
@@ -26,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="qm9-demo", choices=tuple(FACTORIALS))
     asked = parser.parse_args()
-    frame = pd.read_parquet(HERE / f"{asked.preset}.parquet")
+    frame = pd.read_parquet(whole_table(asked.preset))
     frame["lr"] = [json.loads(text)["lr"] for text in frame["hyperparameters"]]
     whole = frame[frame["status"] == "finished"]
     of_seed = [np.stack(part["scores"]) for _, part in whole[whole["method"] == METHOD].groupby("seed")]
@@ -59,4 +58,4 @@ def _kept(so_far: NDArray[np.float64], epoch: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_line(main)

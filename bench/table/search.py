@@ -12,26 +12,29 @@ seeds, the median over searches and its 95 % interval.
 
 import argparse
 import random
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import optuna
 import yaml
-from cells import FACTORIALS, PAPERS_GRIDS, cells
+from cells import FACTORIALS, PAPERS_GRIDS
+from command import HERE, at_least_one, in_one_line, whole_table
 from figure import draw
 from landscape import Landscape
+from pydantic import ValidationError
 from scipy.stats import binom
 from variants import COMPARED, Variant, pruner_of
 
+from go4align.errors import UserError
 from study.search.gain import expected_gain
 from study.search.source import OptunaSearch
-from study.spec import Reference
+from study.spec import Reference, explain
 from study.spec.loading import load_study
 from study.spec.search_sections import Scheduler, Search
 from study.spec.search_space import SearchSpace, load_space
@@ -39,7 +42,7 @@ from study.spec.study_file import StudyFile
 from study.trials.records import Trial
 from study.tuning.replay import Replayed, Stops, asha, replay
 
-HERE = Path(__file__).parent
+FIGURES = (".svg", ".png", ".pdf")
 SHARES = (0.1, 0.25, 0.5, 1.0)
 CURVE = tuple(part / 40 for part in range(1, 41))
 AFTER = (12, 16, 20)
@@ -125,13 +128,12 @@ def gains_once(variant: Variant, preset: str, trials: int, number: int) -> list[
 
 def main() -> None:
     asked = _arguments()
+    options = _options(asked.search)
+    whole_table(asked.preset)
     study, _, landscape = loaded(asked.preset)
-    if missing := [cell for cell in cells(asked.preset) if cell.key not in landscape.known]:
-        sys.exit(f"The table lacks {len(missing)} trainings. First: python bench/table/make.py {asked.preset}")
     cost = grid_cost(asked.preset)
     print(f"{asked.preset}: best {landscape.best:.1f} %, seed error {landscape.seed_error:.1f} points;", end=" ")
     print(f"the paper's grid costs {cost} epochs and has a regret of {grids_regret(asked.preset):.1f} points\n")
-    options = yaml.safe_load("{" + asked.search.replace("=", ": ") + "}")
     if asked.what == "gains":
         _tell_gains(asked, [Variant("random", {"sampler": "random"}), Variant("TPE", options)])
         return
@@ -155,14 +157,28 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=(*COMPARED, "gains"))
     parser.add_argument("--preset", default="qm9-demo", choices=tuple(FACTORIALS))
-    parser.add_argument("--searches", type=int, default=100)
-    parser.add_argument("--trials", type=int, default=None, help="of a search; default as many as the paper's grid has")
+    parser.add_argument("--searches", type=at_least_one, default=100)
+    parser.add_argument(
+        "--trials", type=at_least_one, default=None, help="of a search; default as many as the paper's grid has"
+    )
     parser.add_argument("--search", default="startup=5", help="of all but samplers, as KEY=VALUE,KEY=VALUE")
     parser.add_argument("--figure", type=Path, default=None, help="draw regret against cost")
     asked = parser.parse_args()
-    if not (HERE / f"{asked.preset}.parquet").exists():
-        sys.exit(f"There is no table yet. First: python bench/table/make.py {asked.preset}")
+    if asked.figure and not (asked.figure.parent.is_dir() and asked.figure.suffix in FIGURES):
+        parser.error(f"--figure must be a file in a folder that exists, ending in {', '.join(FIGURES)}: {asked.figure}")
     return asked
+
+
+def _options(text: str) -> dict[str, Any]:
+    """The section `search` of a study file, from KEY=VALUE,KEY=VALUE."""
+    try:
+        options = yaml.safe_load("{" + text.replace("=", ": ") + "}")
+        Search.model_validate(options)
+    except ValidationError as error:
+        raise UserError(f"--search: {explain(error, Search)}") from None
+    except yaml.YAMLError:
+        raise UserError(f"--search must be KEY=VALUE,KEY=VALUE, found '{text}'.") from None
+    return dict(options)
 
 
 def _tell_gains(asked: argparse.Namespace, variants: Sequence[Variant]) -> None:
@@ -222,4 +238,4 @@ def _median(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    in_one_line(main)

@@ -111,13 +111,6 @@ class Scheduler(Section):
     grace_epochs: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
 
-    @model_validator(mode="after")
-    def _has_effect(self) -> Scheduler:
-        idle = {"grace_epochs": self.grace_epochs is not None, "reduction_factor": self.reduction_factor != 3}
-        for key in (key for key, found in idle.items() if found and self.name == "fifo"):
-            raise UserError(f"`scheduler.{key}` has no effect with 'fifo', which stops no trial. Remove it.")
-        return self
-
     def grace_of(self, epochs: int) -> int:
         """Epochs before the first rung, of a trial of so many."""
         return max(1, epochs // 4) if self.grace_epochs is None else self.grace_epochs

@@ -110,10 +110,6 @@ WRONG = {
     "name with a path": (changed(name="../x"), ["`name`", "../x"]),
     "lr": (changed(training={"epochs": 2, "batch_size": 64, "lr": -1.0}), ["`lr`", "greater than 0", "-1"]),
     "grace": (changed(scheduler={"grace_epochs": 9}), ["grace_epochs", "at most", "found 9"]),
-    "grace that stops nothing": (
-        changed(scheduler={"name": "fifo", "grace_epochs": 1}),
-        ["`scheduler.grace_epochs` has no effect with 'fifo'"],
-    ),
     "startup of what never learns": (
         changed(search={"sampler": "random", "start": "random", "startup": 9}),
         ["`search.startup` has no effect with the sampler 'random'"],

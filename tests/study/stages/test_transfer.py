@@ -114,7 +114,7 @@ def test_what_cannot_be_is_one_line(uri: str, tmp_path: Path) -> None:
         study.final("small", under=written(tmp_path, SMALL), tracking_uri=uri)
     with pytest.raises(UserError, match="`--lr-factor` is for another study's training"):
         study.final("small", lr_factor=2.0, tracking_uri=uri)
-    with pytest.raises(UserError, match="`--lr-factor` must be a finite number greater than 0"):
+    with pytest.raises(UserError, match=r"`--lr-factor` must be a finite number greater than 1e-06 and at most 1e\+06"):
         study.final("small", under="toy", lr_factor=0, tracking_uri=uri)
     with pytest.raises(UserError, match="preset"):
         study.final("small", under="nowhere", tracking_uri=uri)

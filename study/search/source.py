@@ -138,7 +138,7 @@ class OptunaSearch:
     def next(self) -> Trial | None:
         if self._interrupted:
             return self._propose(*self._interrupted.popleft())
-        method = min(filter(self._pays, self._asked), key=lambda name: self._asked[name], default=None)
+        method = min(filter(self.pays, self._asked), key=lambda name: self._asked[name], default=None)
         if method is None or self._asked[method] >= self._study.budget.trials or self._is_spent():
             return None
         self._asked[method] += 1
@@ -199,7 +199,7 @@ class OptunaSearch:
         own = [trial for trial in complete if LENT not in trial.user_attrs]
         return expected_gain([trial.value for trial in own if trial.value is not None], trials)
 
-    def _pays(self, method: str) -> bool:
+    def pays(self, method: str) -> bool:
         """Whether a method's further trials are worth their cost, by the budget's target."""
         if (target := self._study.budget.target) is None:
             return True

@@ -106,7 +106,7 @@ def _tell_gains(session: Session, proposals: OptunaSearch) -> None:
     unit = study.watched.name
     for method, gain in gains.items():
         asked = proposals.asked(method)
-        if target and gain is not None and gain < target.min_gain and asked < budget.trials:
+        if target and not proposals.pays(method) and asked < budget.trials:
             say(
                 f"The search of {method} has ended after {asked} of {budget.trials} trials: {further} more complete "
                 f"ones are expected to bring {gain:.2g} ({unit}), less than `budget.target.min_gain` = "

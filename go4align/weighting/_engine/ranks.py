@@ -118,11 +118,13 @@ class Together(Ranks):
         values, taking_part = torch.stack(every).unbind(1)
         differing = (taking_part != taking_part[0]).any()
         mean = values.mean(0)[chosen]
-        if look and taking_part.isnan().any():
-            raise UserError("All ranks must take a step, found one that has refused it. See the error of that process.")
         if not look:
             return torch.where(differing, torch.nan, mean).to(losses.dtype)
         if differing:
+            if taking_part.isnan().any():
+                raise UserError(
+                    "All ranks must take a step, found one that has refused it. See the error of that process."
+                )
             found = "; ".join(str([m for m, there in enumerate(rank) if there]) for rank in taking_part.tolist())
             raise UserError(
                 "`labelled` must name the same tasks on all ranks, as the mean over ranks counts each rank alike; "

@@ -127,7 +127,7 @@ def test_parts_that_are_built_already_make_the_same_method() -> None:
     made = GO4Align.of(named.indicator, named.grouping, normalise=True)
     losses = torch.tensor([1.0, 2.0, 9.0])
     torch.testing.assert_close(made.weigh(losses).weights, named.weigh(losses).weights)
-    with pytest.raises(UserError, match="must have weights that can be grouped, found GO4Align"):
+    with pytest.raises(UserError, match="must be a Weighting whose weights can be grouped, found GO4Align"):
         GO4Align.of(named, named.grouping)
     with pytest.raises(UserError, match="`grouping` must be of 3 tasks, found one of 2"):
         GO4Align.of(named.indicator, build_grouping("exact", 2))

@@ -131,7 +131,7 @@ def final(
         tracking_uri=tracking_uri,
         console=console(),
     )
-    show_final(table, tracking_uri, and_next=under is None)
+    show_final(table, tracking_uri)
 
 
 @app.command()

@@ -31,7 +31,8 @@ class Table(RichTable):
 
 def best_table(frozen: BestFile) -> Table:
     """The best configuration of each method on validation."""
-    table = Table(title=f"{frozen.study}: best configuration of each method (validation)", title_justify="left")
+    tuned = f"tuned on {frozen.tuned_with}" if frozen.tuned_with else "validation"
+    table = Table(title=f"{frozen.study}: best configuration of each method ({tuned})", title_justify="left")
     watched = [c.watched() for c in frozen.configurations]
     names = " / ".join(dict.fromkeys(w.name for w in watched))
     columns = (("method", "left"), (f"{names} (val)", "right"), ("trial", "left"), ("configuration", "left"))

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
         seed_trials,
     )
     from study.results.outlook import MethodOutlook, Outlook, RunningTrial, outlook_of
-    from study.results.stored import StoredStudy, exists, open_study
+    from study.results.stored import CARRIED_OVER, StoredStudy, exists, open_study
     from study.results.summaries import StudySummary, studies
     from study.results.times import MethodTime, compared, times_csv
 
 __all__ = [
     "ARMS",
+    "CARRIED_OVER",
     "N_SEEDS",
     "Candidate",
     "FinalRow",
@@ -60,6 +61,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ARMS": "grouping_test",
+        "CARRIED_OVER": "stored",
         "N_SEEDS": "grouping_test",
         "Candidate": "final_table",
         "FinalRow": "final_table",

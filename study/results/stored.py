@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _Kept = TypeVar("_Kept", StudyFile, Configuration)
 
+CARRIED_OVER = "carried-over.json"
+"""A file of a study's parent run: configurations that another study has tuned, as it trains them (a `BestFile`)."""
+
 
 def open_study(name: str, tracking_uri: str | None = None, *, progress: Progress | None = None) -> StoredStudy:
     """A study of a tracking store, to be read: the way in for notebooks and scripts.
@@ -115,7 +118,7 @@ class StoredStudy:
             UserError: it is gone, or the store cannot be read.
         """
         self._run = read_study(connect(self._uri), self.name, self._uri)
-        for kept in ("study", "trials", "metrics", "times", "_outcomes", "_epochs"):
+        for kept in ("study", "trials", "metrics", "times", "carried_over", "_outcomes", "_epochs"):
             vars(self).pop(kept, None)
 
     @property
@@ -180,10 +183,13 @@ class StoredStudy:
     def best(self, method: str | None = None) -> BestFile:
         """The best configuration of each method (or of one) by `score`, best method first; complete search trials only.
         Last those of `fixed_weights`; such as cannot be read are left out, with a warning, unless they are asked for.
+        Of a study that was not searched: those of another study that it trains.
 
         Raises:
             UserError: no such method, no complete search trial yet, no single-task reference, or no weights to fix.
         """
+        if (carried := self.carried_over) is not None:
+            return _only(carried, method)
         first: dict[str, Run] = {}
         for run in self._run.ranked:
             first.setdefault(run.data.tags["method"], run)
@@ -197,11 +203,6 @@ class StoredStudy:
                 chosen += self._fixed(first[of], required=method is not None)
         if not chosen:
             of = f" of '{method}'" if method else ""
-            if any(run.data.tags["stage"] == "final" for run in self._run.trials):
-                raise UserError(
-                    f"The study '{self.name}' has no search trial{of}: its final runs are of another study's "
-                    "configurations, by `study final FILE --with`. The same command shows their table."
-                )
             raise UserError(
                 f"The study '{self.name}' has no complete search trial{of} yet. `study ls` shows how far it is."
             )
@@ -301,6 +302,22 @@ class StoredStudy:
         frames = {"trials": trials, "metrics": metrics}
         return final_table(self.study, chosen, seeds, reference, **frames, tuned_with=best.tuned_with)
 
+    @property
+    def was_searched(self) -> bool:
+        """Whether it has search trials of its own."""
+        return any(run.data.tags["stage"] == "search" for run in self._run.trials)
+
+    @cached_property
+    def carried_over(self) -> BestFile | None:
+        """The configurations of another study that it trains; None where it was searched, or trains none yet."""
+        if self.was_searched:
+            return None
+        try:
+            text = read_file(self._run.parent.info.artifact_uri, self.uri, CARRIED_OVER).decode()
+        except Exception:  # without the file, MLflow and its stores of artifacts each raise their own
+            return None
+        return parse_json(BestFile, text, f"{CARRIED_OVER} of the study '{self.name}'")
+
     @cached_property
     def times(self) -> list[MethodTime]:
         """What `study time` measured last, the quickest method first; empty where it has not."""
@@ -326,6 +343,16 @@ class StoredStudy:
 
 def _nobody(read: int, of: int) -> None:
     """Nobody waits for it."""
+
+
+def _only(best: BestFile, method: str | None) -> BestFile:
+    """Those of one method, or all."""
+    known = {one.method.key: one for one in best.configurations}
+    if method is None:
+        return best
+    if method not in known:
+        raise unknown_name(f"method of the study '{best.study}'", method, known)
+    return best.model_copy(update={"configurations": [known[method]]})
 
 
 def _best_configuration(run: Run) -> BestConfiguration:

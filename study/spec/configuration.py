@@ -266,12 +266,14 @@ class BestFile(Section):
 
     Attributes:
         tuned_with: of configurations that another study has tuned, that study and its budget, in words.
+        lr_factor: of their learning rates, against those that it found.
     """
 
     study: Name
     reference: Reference
     configurations: Annotated[list[BestConfiguration], Field(min_length=1)]
     tuned_with: str = Field(default="", exclude_if=lambda told: not told)
+    lr_factor: float = Field(default=1.0, exclude_if=lambda factor: factor == 1.0)
 
     @model_validator(mode="after")
     def _each_once(self) -> BestFile:

@@ -43,7 +43,13 @@ def read_study(source: str) -> ReadStudy:
     """
     path = find_file(source, "preset", files("study") / "presets")
     text = read_text(path, "study file")
-    study = parse(StudyFile, path, parse_yaml(text, path, "study file"))
+    keys = parse_yaml(text, path, "study file")
+    if "configurations" in keys:
+        raise UserError(
+            f"{path} holds configurations, as `study best` writes them; a study file was required. Train them: study "
+            f"final {path}"
+        )
+    study = parse(StudyFile, path, keys)
     if is_file(study.search_space):
         study = study.model_copy(update={"search_space": str((path.parent / _path(study.search_space)).absolute())})
     try:

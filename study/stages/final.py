@@ -7,7 +7,7 @@ from rich.console import Console
 
 from go4align.checks import whole_number
 from go4align.errors import UserError
-from study.results import Candidate, FinalTable, StoredStudy, candidates, final_id, main_csv, open_study
+from study.results import CARRIED_OVER, Candidate, FinalTable, StoredStudy, candidates, final_id, main_csv, open_study
 from study.spec import Reference, Seeds, digest
 from study.stages.plan import FinalPlan, Plan, plan_of
 from study.stages.progress import notices
@@ -169,6 +169,8 @@ class _Finals:
         with self._session() as session:
             if plan := self.plan:
                 plan.saved_with(final=self._asked)
+            if self._asked.frozen.tuned_with:
+                self._tracker.artifact(CARRIED_OVER, self._asked.frozen.model_dump_json(indent=1))
             self._reference = self._reference or run_reference(session, "final")
             results = session.run_all("final", self._missing, budget="final")
             table = self.table(results)
@@ -200,6 +202,8 @@ class _Finals:
         """Whether `study final NAME` means these runs; the study's table is not replaced by a partial one."""
         if self._seeds != self._stored.study.seeds.final:
             return False
+        if self._asked.frozen.tuned_with:
+            return not self._stored.was_searched
         try:
             return self._stored.best() == self._asked.frozen
         except UserError:  # without its single-task references the store cannot say

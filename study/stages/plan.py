@@ -58,6 +58,7 @@ class Plan(Section):
         searched: whether its search has ended.
         final: the final runs that have begun and not ended.
         grouping: the test of grouping that has begun and not ended.
+        goes_on: the command that goes on with it, where it was not `study run` that made it; empty elsewhere.
     """
 
     study_run: str
@@ -70,6 +71,7 @@ class Plan(Section):
     searched: bool = False
     final: FinalPlan | None = None
     grouping: GroupingPlan | None = None
+    goes_on: str = ""
 
     def save(self) -> None:
         """Write it to the run's folder, whole or not at all; without tracking URIs, which may hold a password.

@@ -97,6 +97,11 @@ def _going_on(launch: Launch, plan: Plan, file: ReadStudy | None) -> Prepared:
 
 def _check_begun_so(launch: Launch, plan: Plan) -> None:
     """What a study begins with cannot change later."""
+    if plan.goes_on:
+        raise UserError(
+            f"The study '{plan.study.name}' trains what another study has tuned, and has no search of its own. Go on "
+            f"with it by `{plan.goes_on}`, or search it anew beside that by `study run {launch.source} --again`."
+        )
     if launch.methods is not None and set(method_names(launch.methods)) != set(plan.study.methods):
         begun = f"the methods {', '.join(plan.study.methods)}"
         raise UserError(_begun_otherwise(plan.study.name, begun, f"--methods {launch.methods}"))

@@ -8,7 +8,7 @@ from rich.console import Console
 from go4align.errors import UserError
 from go4align.training import TrainingOptions
 from study.results import FinalTable, exists, open_study
-from study.spec import BestConfiguration, BestFile, Reference, StudyFile, digest, revised
+from study.spec import BestConfiguration, BestFile, Budgeted, Reference, StudyFile, digest, revised
 from study.spec.configuration import BenchmarkSection
 from study.stages.final import final_seeds, run_final
 from study.stages.plan import FinalPlan, begin_plan, newest_plan
@@ -33,8 +33,8 @@ def run_transfer(
     """Train a study's best configurations in another study's benchmark and protocol, over its final seeds.
 
     A method's hyperparameters carry over as they are, the learning rate times a factor; benchmark, training options,
-    seeds and reference are the other study's. It is made in the store if it is not there, without a search. The same
-    call goes on with what a kill has left.
+    seeds and reference are the other study's. It is made in the store if it is not there, without a search, and keeps
+    the configurations, so that it can be reported by its name alone. The same call goes on with what a kill has left.
 
     Args:
         best: what was tuned.
@@ -82,8 +82,14 @@ def carried_over(best: BestFile, study: StudyFile, reference: Reference, lr_fact
         )
         for tuned in best.configurations
     ]
-    tuned_with = f"{best.study}: {_otherwise(*_of_both(best, study))}"
-    return BestFile(study=study.name, reference=reference, configurations=configurations, tuned_with=tuned_with)
+    lr = "" if lr_factor == 1.0 else f"; learning rates times {lr_factor:g}"
+    return BestFile(
+        study=study.name,
+        reference=reference,
+        configurations=configurations,
+        tuned_with=f"{best.study}: {_otherwise(*_of_both(best, study))}{lr}",
+        lr_factor=lr_factor,
+    )
 
 
 def differences(best: BestFile, study: StudyFile, lr_factor: float = 1.0) -> list[str]:
@@ -127,8 +133,9 @@ def _with_methods(study: StudyFile, best: BestFile) -> StudyFile:
 
 
 def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Console | None) -> Reference:
-    """What the other study's scores are relative to; made with the study, where it is not there or not whole."""
+    """What the other study's final runs are relative to; made with the study, where it is not there or not whole."""
     connect(target.store, create=True)
+    stage: Budgeted = "final" if study.final_reference_differs else "search"
     study_run = None
     if newest_plan(study.name, target.store) or exists(study.name, target.store):
         stored = open_study(study.name, target.store)
@@ -138,7 +145,7 @@ def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Consol
                 "file of `--with` another `name`."
             )
         try:
-            return stored.reference()
+            return stored.reference(stage)
         except UserError:  # it was stopped before its single-task runs were done
             study_run = stored.study_run
     _, space, benchmark, _ = target.loaded
@@ -151,8 +158,9 @@ def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Consol
     ) as session:
         if study_run is None:
             code = code_in_use(study, benchmark)
-            begin_plan(tracker.study_run, target.store, study, space, target.launch, code).saved_with(searched=True)
-        return run_reference(session)
+            plan = begin_plan(tracker.study_run, target.store, study, space, target.launch, code)
+            plan.saved_with(searched=True, goes_on=goes_on)
+        return run_reference(session, stage)
 
 
 def _decisive(study: StudyFile) -> dict[str, Any]:

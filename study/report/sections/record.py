@@ -49,6 +49,15 @@ def _provenance(findings: Findings) -> Grid:
 def _commands(findings: Findings) -> list[str]:
     name = shlex.quote(findings.stored.name)
     file = f"{findings.stored.name}.yaml"
+    if (carried := findings.stored.carried_over) is not None:
+        tuned, factor = carried.tuned_with.partition(":")[0], carried.lr_factor
+        scaled = "" if factor == 1.0 else f" --lr-factor {factor:g}"
+        return [
+            f"# {file}: the artifact study.yaml of the study's parent run in MLflow",
+            f"study best {shlex.quote(tuned)} --out best.yaml",
+            f"study final best.yaml --with {shlex.quote(file)}{scaled}",
+            f"study report {name}",
+        ]
     return [
         f"# {file}: the artifact study.yaml of the study's parent run in MLflow",
         f"study run {shlex.quote(file)} --again",

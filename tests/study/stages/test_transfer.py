@@ -64,7 +64,10 @@ def test_tuned_small_it_is_trained_at_full_size(uri: str, tmp_path: Path, capsys
         assert (found.training.lr, found.training.epochs) == (small.training.lr / 2, 3)
         assert found.benchmark.options == {"train_size": 256}
         assert row.seeds == 2
-    assert table.budgets == "tuned on small: train_size 64, epochs 2, batch_size 64; final runs: 3 epochs of large"
+    assert table.budgets == (
+        "tuned on small: train_size 64, epochs 2, batch_size 64; learning rates times 0.5; "
+        "final runs: 3 epochs of large"
+    )
     trained = len(open_study("large", uri).trials)
     again = study.final("small", under=large, lr_factor=0.5, tracking_uri=uri)
     assert again.rows == table.rows
@@ -77,8 +80,24 @@ def test_the_targets_own_methods_and_fixed_weights_are_replaced(uri: str, tmp_pa
     study.write_best(study.best("small", method="ls", tracking_uri=uri), file)
     table = study.final(str(file), under=own, seeds=1, tracking_uri=uri)
     assert {row.candidate.method for row in table.rows} == {"ls"}
-    with pytest.raises(UserError, match=r"has no search trial: .* by `study final FILE --with`. The same command"):
-        study.best("own", tracking_uri=uri)
+    assert [one.method.key for one in study.best("own", tracking_uri=uri).configurations] == ["ls"]
+    with pytest.raises(UserError, match="Unknown method of the study 'own' 'famo'"):
+        study.best("own", method="famo", tracking_uri=uri)
+
+
+def test_it_is_reported_and_read_by_its_name_alone(uri: str, tmp_path: Path) -> None:
+    named = written(tmp_path, LARGE | {"name": "named", "final": {"training": {"epochs": 2}}})
+    table = study.final("small", under=named, seeds=1, lr_factor=2, tracking_uri=uri)
+    trials = open_study("named", uri).trials
+    assert study.final("named", seeds=1, tracking_uri=uri) == table
+    assert len(open_study("named", uri).trials) == len(trials)
+    once = len(open_study("named", uri).study.build_benchmark().task_names)
+    assert trials.groupby("stage").size().to_dict() == {"reference": once, "final": 2}, "only what final runs need"
+    assert study.best("named", tracking_uri=uri).tuned_with.startswith("small: train_size 64")
+    page = study.write_report("named", tmp_path / "named.md", form="md", tracking_uri=uri).read_text()
+    assert table.budgets.replace("_", r"\_") in page
+    assert all(f"\n| {row.candidate.method} | tuned | {row.delta_m:.1f} |" in page for row in table.rows)
+    assert "study best small --out best.yaml\nstudy final best.yaml --with named.yaml --lr-factor 2\n" in page
 
 
 def test_seeds_and_tasks_are_looked_at_before_anything_is_trained(uri: str, tmp_path: Path) -> None:
@@ -102,6 +121,10 @@ def test_what_a_kill_has_left_is_gone_on_with(uri: str, tmp_path: Path, monkeypa
         monkeypatch.setattr(session, "run_trials", partial(killed_in, stage))
         with pytest.raises(KeyboardInterrupt):
             study.final("small", under=killed, tracking_uri=uri)
+        with pytest.raises(
+            UserError, match=f"no search of its own. Go on with it by `study final small --with {killed}`"
+        ):
+            study.resume("killed", tracking_uri=uri)
     monkeypatch.setattr(session, "run_trials", run_trials)
     table = study.final("small", under=killed, tracking_uri=uri)
     assert {row.seeds for row in table.rows} == {2}
@@ -118,6 +141,9 @@ def test_what_cannot_be_is_one_line(uri: str, tmp_path: Path) -> None:
         study.final("small", under="toy", lr_factor=0, tracking_uri=uri)
     with pytest.raises(UserError, match="preset"):
         study.final("small", under="nowhere", tracking_uri=uri)
+    study.write_best(study.best("small", tracking_uri=uri), tmp_path / "best.yaml")
+    with pytest.raises(UserError, match=r"best.yaml holds configurations, .* a study file was required"):
+        study.final("small", under=str(tmp_path / "best.yaml"), tracking_uri=uri)
     other = LARGE | {"benchmark": {"name": "toy", "train_size": 300}}
     with pytest.raises(UserError, match="has another study 'large'"):
         study.final("small", under=written(tmp_path, other), tracking_uri=uri)

@@ -1,7 +1,10 @@
 """All commands, and how they end."""
 
+import os
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
+from typing import NoReturn
 
 from go4align.errors import UserError
 from study.cli import clusters, data, methods, reports
@@ -30,7 +33,21 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
-    sys.exit(code_of(output, _run()))
+    _leave(code_of(output, _run()))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; at once where Ray was used.
+
+    Its session has shut Ray down, or given up on a cluster that is gone. At a normal exit Ray would try again, behind
+    what is still trying: seconds, and now and then minutes, in which no signal is heard.
+    """
+    if "ray" in sys.modules:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # closed, or full
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run() -> int:

@@ -11,13 +11,14 @@ from study.store.client import connect
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """Ray with two CPU slots on this machine, silent, without dashboard and authentication."""
+    """Ray with one CPU slot, silent, without dashboard and authentication: starting a worker takes longer than training
+    all trials of a small study."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise a token is written to ~/.ray
 
         import ray
 
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         yield
         ray.shutdown()
 

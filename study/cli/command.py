@@ -33,21 +33,22 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Δ in a Latin-1 terminal, a path of other bytes
-    _leave(code_of(output, _run()))
+    code = code_of(output, _run())
+    if output is not None and "ray" in sys.modules:
+        _leave(code)
+    sys.exit(code)
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process; at once where Ray was used.
+    """End the process, which is the command's own, at once.
 
-    Its session has shut Ray down, or given up on a cluster that is gone. At a normal exit Ray would try again, behind
+    A session has shut Ray down, or given up on a cluster that is gone. At a normal exit Ray would try again, behind
     what is still trying: seconds, and now and then minutes, in which no signal is heard.
     """
-    if "ray" in sys.modules:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # closed, or full
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed, or full
+            stream.flush()
+    os._exit(code)
 
 
 def _run() -> int:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from go4align.errors import UserError, unknown_name
-from study.spec import Section, explain, find_file, read_otherwise, read_text, read_yaml
+from study.spec import Section, explain, find_file, read_otherwise, read_text, read_yaml, refuse_others
 
 _PROVIDER_KEYS = ("external_head_ip", "coordinator_address", "use_external_head_ip")
 """Keys of `provider` that Ray's schema does not list and Ray reads all the same."""
@@ -96,6 +96,7 @@ def load_cluster(path: str) -> ClusterFile:
     """
     file = find_file(path, "cluster file", None)
     raw = read_yaml(file, "cluster file")
+    refuse_others(file, raw, "cluster file")
     if "apiVersion" in raw:
         raise UserError(f"{file} is a Kubernetes manifest, which kubectl launches: kubectl apply -f {file}")
     with _told(file):

@@ -9,6 +9,7 @@ from study.spec.configuration import (
     MethodSection,
     Reference,
 )
+from study.spec.kinds import refuse_others
 from study.spec.loading import (
     ReadStudy,
     absolute,
@@ -63,6 +64,7 @@ __all__ = [
     "read_study",
     "read_text",
     "read_yaml",
+    "refuse_others",
     "revised",
     "to_yaml",
 ]

@@ -14,6 +14,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import available_methods
 from study.spec.complaints import explain
 from study.spec.configuration import BestFile, Configuration, Reference
+from study.spec.kinds import refuse_others
 from study.spec.study_file import StudyFile
 from study.spec.yaml import parse_yaml, read_text, read_yaml
 
@@ -44,11 +45,7 @@ def read_study(source: str) -> ReadStudy:
     path = find_file(source, "preset", files("study") / "presets")
     text = read_text(path, "study file")
     keys = parse_yaml(text, path, "study file")
-    if "configurations" in keys:
-        raise UserError(
-            f"{path} holds configurations, as `study best` writes them; a study file was required. Train them: study "
-            f"final {path}"
-        )
+    refuse_others(path, keys, "study file")
     study = parse(StudyFile, path, keys)
     if is_file(study.search_space):
         study = study.model_copy(update={"search_space": str((path.parent / _path(study.search_space)).absolute())})
@@ -84,15 +81,16 @@ def method_names(methods: str) -> list[str]:
 def load_best_file(path: str) -> BestFile:
     """Read a frozen configuration file."""
     file = find_file(path, "configuration", None)
-    return _checked(parse(BestFile, file, read_yaml(file, "configuration file")), file)
+    keys = read_yaml(file, "configuration file")
+    refuse_others(file, keys, "best file")
+    return _checked(parse(BestFile, file, keys), file)
 
 
 def load_configurations(path: str) -> tuple[Sequence[Configuration], Reference | None]:
     """Read a frozen file, or a file with a single configuration (`benchmark`, `method`, `training`)."""
     file = find_file(path, "configuration", None)
     keys = read_yaml(file, "configuration file")
-    if "methods" in keys:
-        raise UserError(f"{path} is a study file, a configuration was required. Search it with: study run {path}")
+    refuse_others(file, keys, "best file", "configuration")
     if "configurations" in keys:
         frozen = _checked(parse(BestFile, file, keys), file)
         return frozen.configurations, frozen.reference

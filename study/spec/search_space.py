@@ -14,6 +14,7 @@ from go4align.errors import UserError, unknown_name
 from go4align.weighting.registry import hyperparameters
 from study.spec.complaints import written
 from study.spec.configuration import MethodSection
+from study.spec.kinds import refuse_others
 from study.spec.loading import find_file, is_file, parse
 from study.spec.sections import Section
 from study.spec.study_file import StudyFile
@@ -173,6 +174,7 @@ def load_space(study: StudyFile, benchmark: Benchmark) -> SearchSpace:
 def _extended(path: Path) -> dict[str, Any]:
     """What a search space says, with the lines of the packaged one that it extends where it says nothing itself."""
     own = read_yaml(path, "search space")
+    refuse_others(path, own, "search space")
     name = own.pop("extends", None)
     if name is None:
         return own

@@ -77,7 +77,7 @@ class Host:
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
             start_new_session=True,
         )
-        wait_for(self._answers, 20)
+        wait_for(self._answers, 60)
 
     def kill(self) -> None:
         """End everything that runs there, as a power cut does."""

@@ -113,7 +113,7 @@ class Postgres:
     def stop(self) -> None:
         """At once, and nothing of it is left."""
         self._server.send_signal(signal.SIGQUIT)
-        self._server.wait(30)
+        self._server.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _ready(self) -> bool:

@@ -158,7 +158,8 @@ def final(
     Args:
         source: a study's name, or a file of `study best`; its study must be in the store.
         seeds: how many seeds; default the study file's.
-        under: a preset or study file: the tuned configurations are trained in its benchmark and protocol instead.
+        under: a preset or study file: the tuned configurations, without the defaults, are trained in its benchmark and
+            protocol instead, in the store that it names unless `tracking_uri` does.
         lr_factor: of learning rates there.
         address, tracking_uri, console: as for `run`.
     """
@@ -170,7 +171,7 @@ def final(
         raise UserError("`--lr-factor` is for another study's training: name it by `--with`.")
     frozen = load_best_file(source) if is_file(source) else best(source, tracking_uri=store)
     if under is not None:
-        target = to_run(Launch(source=under, tracking_uri=store, address=address))
+        target = to_run(Launch(source=under, tracking_uri=tracking_uri, address=address))
         return run_transfer(frozen, target, source=source, lr_factor=lr_factor, seeds=seeds, console=console)
     return run_final(FinalPlan(source=source, frozen=frozen, seeds=seeds), store, address=address, console=console)
 

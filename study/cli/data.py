@@ -43,7 +43,7 @@ def data(
         say(f"  {array}: {' x '.join(map(str, content.shape))} {content.dtype}")
     say(f"digest {prepared.digest}, in {prepared.folder}")
     if not converted:
-        say("Convert anew with --again.")
+        say("Convert anew: --again, with --root or --raw.")
     say_next(f"study run {name}")
 
 

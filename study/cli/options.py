@@ -25,7 +25,8 @@ Tracking = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri",
-        help="MLflow store; default the file's, else $MLFLOW_TRACKING_URI, else ~/.go4align/mlflow.db.",
+        help="MLflow store; default that of a study file where one is named, else $MLFLOW_TRACKING_URI, else "
+        "~/.go4align/mlflow.db.",
     ),
 ]
 

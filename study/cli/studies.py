@@ -116,7 +116,7 @@ def final(
     address: Address = None,
     tracking_uri: Tracking = None,
 ) -> None:
-    """Run the best configurations, and the defaults beside them, over the final seeds; test is read here.
+    """Run the best configurations over the final seeds, and the defaults beside them but for --with; test is read here.
 
     Examples: `study final qm9-demo`, `study final best.yaml --seeds 5`, `study final best.yaml --with qm9`
     """
@@ -131,7 +131,11 @@ def final(
         tracking_uri=tracking_uri,
         console=console(),
     )
-    show_final(table, tracking_uri)
+    show_final(table, tracking_uri, and_next=under is None)
+    if under is not None:
+        from study.spec import load_study
+
+        say_next(in_store(f"study report {table.study}", tracking_uri or load_study(under).tracking_uri))
 
 
 @app.command()
@@ -153,7 +157,8 @@ def train(
 ) -> None:
     """Train one configuration here, without Ray or MLflow.
 
-    With the file's own seed this reproduces the score that chose the configuration; fixed weights have none yet.
+    With the file's own seed this reproduces the score that chose the configuration; fixed weights, and what another
+    study has tuned, have none yet.
 
     Examples: `study train best.yaml`, `study train best.yaml --method famo --seed 7 --test`
     """

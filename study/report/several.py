@@ -43,7 +43,7 @@ def _check_alike(findings: Sequence[Findings]) -> None:
     """Numbers side by side are read as comparable."""
     questions: dict[str, Callable[[Findings], str]] = {
         "their Δm is relative to": _reference,
-        "a method's search had": lambda one: f"{one.study.budget.trials} trials",
+        "their searches had": _trials,
         "final runs have": lambda one: f"{len(_seeds(one))} seeds",
     }
     for what, ask in questions.items():
@@ -57,6 +57,12 @@ def _reference(one: Findings) -> str:
     assert one.table is not None
     source = "published" if one.study.reference == "published" else "measured"
     return f"{source} {one.table.reference_method}"
+
+
+def _trials(one: Findings) -> str:
+    if (carried := one.stored.carried_over) is not None:
+        return f"the search of {carried.tuned_with.partition(':')[0]}"
+    return f"{one.study.budget.trials} trials a method"
 
 
 def _seeds(one: Findings) -> set[int]:
@@ -99,7 +105,7 @@ def _results(findings: Sequence[Findings]) -> Section:
         cells.append(line)
     heads = ["method", *(head for one in findings for head in (f"{one.stored.name}: Δm %", "mean rank"))]
     what = "; ".join(
-        f"{one.stored.name}: against {_reference(one)}, {one.study.budget.trials} trials a method, "
+        f"{one.stored.name}: against {_reference(one)}, {_trials(one)}, "
         f"{len(_seeds(one))} seeds, {one.table.budgets if one.table else ''}"
         for one in findings
     )

@@ -236,7 +236,7 @@ class StoredStudy:
         Raises:
             UserError: no such network, or this machine cannot read it.
         """
-        if method is None and self._run.ranked:
+        if method is None and (self._run.ranked or self.carried_over):
             method = self.best().configurations[0].method.key
         return load_network(self._client, self.uri, self._run, method, seed)
 
@@ -337,7 +337,7 @@ class StoredStudy:
     def _refuse_to_train(self, trials: Sequence[Trial]) -> NoReturn:
         raise UserError(
             f"The tracking store has no finished single-task run for {trials[0].id} of the study '{self.name}'. "
-            f"Train it with: study run {self.name} --again"
+            "Train it by `study run` of its file with --again."
         )
 
 

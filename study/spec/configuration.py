@@ -112,7 +112,7 @@ class BenchmarkSection(Named):
         if self.data_digest not in (None, found):
             raise UserError(
                 f"The data of '{self.name}' must have the digest {self.data_digest}, found {found} here. Bring "
-                f"the right ones with `study data {self.name} --again`, or begin anew with these."
+                f"the right ones with `study data {self.name} --root DIR --again`, or begin anew with these."
             )
         provenance = benchmark.provenance or None
         if self.provenance not in (None, provenance):

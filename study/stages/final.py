@@ -1,5 +1,6 @@
 """Final runs: each method's defaults and tuned configuration over the final seeds."""
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from study.stages.plan import FinalPlan, Plan, plan_of
 from study.stages.progress import notices
 from study.stages.reference import run_reference
 from study.stages.session import open_session
+from study.store.uri import tracking_uri, without_password
 from study.tracking import JournalTracker
 from study.trials.records import Trial, TrialResult
 
@@ -68,9 +70,7 @@ def final_name(trials: Sequence[Trial]) -> str:
     return digest({"trials": [trial.id for trial in trials]})[:8]
 
 
-def run_final(
-    asked: FinalPlan, store: str, *, address: str | None, console: Console | None, goes_on: str | None = None
-) -> FinalTable:
+def run_final(asked: FinalPlan, store: str, *, address: str | None, console: Console | None) -> FinalTable:
     """The table of final runs; those that the store does not hold yet are trained first.
 
     With nothing left to train this only reads, wherever the study was run and whoever is running it now. One exception:
@@ -80,7 +80,6 @@ def run_final(
         asked: which final runs.
         store: the tracking store.
         address, console: as of `open_session`.
-        goes_on: the command that goes on with them, see there.
 
     Raises:
         UserError: the study is not in the store, or the configurations are of another benchmark.
@@ -91,7 +90,7 @@ def run_final(
             raise UserError(
                 f"{asked.source} has another `benchmark` than the study '{stored.name}'. Write it with `study best`."
             )
-    runs = _Finals(asked, stored, store, address, console, goes_on)
+    runs = _Finals(asked, stored, store, address, console)
     if not runs.complete:
         return runs.train()
     if (plan := runs.plan) and plan.final == asked:
@@ -109,7 +108,6 @@ class _Finals:
         store: str,
         address: str | None,
         console: Console | None,
-        goes_on: str | None = None,
     ) -> None:
         self._asked = asked
         self._stored = stored
@@ -121,12 +119,20 @@ class _Finals:
             self._tracker,
             address=address,
             console=console,
-            goes_on=goes_on,
+            goes_on=None if self.plan else self._command,
             budget="final",
         )
         self._seeds = final_seeds(stored.study.seeds, asked.seeds)
         self._candidates = candidates(stored.study, asked.frozen, stored.defaults())
         self._reference = self._known_reference()
+
+    @property
+    def _command(self) -> str:
+        """Goes on with them where no plan does: the study was run on another machine."""
+        words = ["study", "final", self._asked.source]
+        words += [] if self._asked.seeds is None else ["--seeds", str(self._asked.seeds)]
+        words += [] if self._stored.uri == tracking_uri() else ["--tracking-uri", without_password(self._stored.uri)]
+        return shlex.join(words)
 
     def _known_reference(self) -> Reference | None:
         """What the final runs' Delta m is relative to; None where that has not been measured yet."""

@@ -58,7 +58,7 @@ class Plan(Section):
         searched: whether its search has ended.
         final: the final runs that have begun and not ended.
         grouping: the test of grouping that has begun and not ended.
-        goes_on: the command that goes on with it, where it was not `study run` that made it; empty elsewhere.
+        goes_on: of a study that trains what another has tuned, the command that made it; empty elsewhere.
     """
 
     study_run: str

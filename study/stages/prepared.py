@@ -80,7 +80,7 @@ def _going_on(launch: Launch, plan: Plan, file: ReadStudy | None) -> Prepared:
     _check_begun_so(launch, plan)
     asked = launch.located()
     renewed = plan.launch.renewed(asked)
-    if renewed.readable:
+    if renewed.readable and not plan.goes_on:  # whose methods are not those of the file
         loaded = renewed.load(file if renewed.source == asked.source else None)
     else:
         study = renewed.applied(plan.study)
@@ -97,10 +97,10 @@ def _going_on(launch: Launch, plan: Plan, file: ReadStudy | None) -> Prepared:
 
 def _check_begun_so(launch: Launch, plan: Plan) -> None:
     """What a study begins with cannot change later."""
-    if plan.goes_on:
+    if plan.goes_on and plan.final is None:
         raise UserError(
-            f"The study '{plan.study.name}' trains what another study has tuned, and has no search of its own. Go on "
-            f"with it by `{plan.goes_on}`, or search it anew beside that by `study run {launch.source} --again`."
+            f"The study '{plan.study.name}' trains what another study has tuned, and has no search to go on with. "
+            f"Repeat `{plan.goes_on}`, or search it beside that by `study run {plan.launch.source} --again`."
         )
     if launch.methods is not None and set(method_names(launch.methods)) != set(plan.study.methods):
         begun = f"the methods {', '.join(plan.study.methods)}"

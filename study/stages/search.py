@@ -59,7 +59,7 @@ def _go_on(prepared: Prepared, plan: Plan, console: Console | None) -> Plan:
             "all as it is now by --accept-changes (but scores of trials that train otherwise would not compare)."
         )
     if plan.searched and not prepared.differences and launch.limits == plan.launch.limits:
-        if console:
+        if console and not plan.goes_on:
             console.print(f"The search of '{name}' is complete.", markup=False)
         return plan
     study, space, *_ = prepared.loaded

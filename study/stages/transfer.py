@@ -1,5 +1,6 @@
 """Tuned small, trained at full size: frozen configurations under another study's benchmark and protocol."""
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,17 @@ from rich.console import Console
 from go4align.errors import UserError
 from go4align.training import TrainingOptions
 from study.results import FinalTable, exists, open_study
-from study.spec import BestConfiguration, BestFile, Budgeted, Reference, StudyFile, digest, revised
+from study.spec import (
+    BestConfiguration,
+    BestFile,
+    Budgeted,
+    Reference,
+    StudyFile,
+    absolute,
+    digest,
+    is_file,
+    revised,
+)
 from study.spec.configuration import BenchmarkSection
 from study.stages.final import final_seeds, run_final
 from study.stages.plan import FinalPlan, begin_plan, newest_plan
@@ -17,6 +28,7 @@ from study.stages.progress import notices
 from study.stages.reference import run_reference
 from study.stages.session import open_session
 from study.store.client import connect
+from study.store.uri import without_password
 from study.tracking import JournalTracker
 from study.trials.code import code_in_use
 
@@ -62,11 +74,21 @@ def run_transfer(
             ) from None
     for line in differences(best, study, lr_factor):
         notices(console)(line)
-    goes_on = f"study final {source} --with {target.launch.source}" + (f" --lr-factor {lr_factor:g}" * (lr_factor != 1))
-    reference = _reference(study, target, goes_on, console)
+    command = _command(target, source, lr_factor, seeds)
+    reference = _reference(study, target, command, console)
     frozen = carried_over(best, study, reference, lr_factor)
     asked = FinalPlan(source=study.name, frozen=frozen, seeds=seeds)
-    return run_final(asked, target.store, address=target.launch.address, console=console, goes_on=goes_on)
+    return run_final(asked, target.store, address=target.launch.address, console=console)
+
+
+def _command(target: Prepared, source: str, lr_factor: float, seeds: int | None) -> str:
+    """What was asked for, to be typed in any folder."""
+    named = absolute(source) if is_file(source) else source
+    words = ["study", "final", named, "--with", target.launch.located().source]
+    words += [] if lr_factor == 1.0 else ["--lr-factor", f"{lr_factor:g}"]
+    words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += ["--tracking-uri", without_password(target.store)] if target.launch.tracking_uri else []
+    return shlex.join(words)
 
 
 def carried_over(best: BestFile, study: StudyFile, reference: Reference, lr_factor: float = 1.0) -> BestFile:
@@ -132,7 +154,7 @@ def _with_methods(study: StudyFile, best: BestFile) -> StudyFile:
     return revised(study, methods=methods, variants={**of_reference, **variants}, fixed_weights=[])
 
 
-def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Console | None) -> Reference:
+def _reference(study: StudyFile, target: Prepared, command: str, console: Console | None) -> Reference:
     """What the other study's final runs are relative to; made with the study, where it is not there or not whole."""
     connect(target.store, create=True)
     stage: Budgeted = "final" if study.final_reference_differs else "search"
@@ -154,12 +176,12 @@ def _reference(study: StudyFile, target: Prepared, goes_on: str, console: Consol
     )
     address = target.launch.address
     with open_session(
-        study, tracker, benchmark=benchmark, address=address, console=console, goes_on=goes_on
+        study, tracker, benchmark=benchmark, address=address, console=console, goes_on=command
     ) as session:
         if study_run is None:
             code = code_in_use(study, benchmark)
             plan = begin_plan(tracker.study_run, target.store, study, space, target.launch, code)
-            plan.saved_with(searched=True, goes_on=goes_on)
+            plan.saved_with(searched=True, goes_on=command)
         return run_reference(session, stage)
 
 

@@ -64,7 +64,7 @@ def _grouping(findings: Findings) -> list[str]:
             found.append(_of_k(row, settings["n_groups"], n_tasks))
     if (test := findings.grouping_test) is not None:
         found.append(test.verdict)
-    elif found and n_tasks > 2:
+    elif found and n_tasks > 2 and findings.stored.was_searched:
         name = shlex.quote(findings.stored.name)
         found.append(f"Whether grouping itself helps, `study groups {name} --test` tells.")
     return [" ".join(found)] if found else []
@@ -87,4 +87,6 @@ def _next(findings: Findings) -> str:
         return f"{edges[0][0].lower()}{edges[0][1:]}"
     if min(row.seeds for row in findings.tuned) < MIN_SEEDS:
         return f"`study final {name} --seeds {2 * MIN_SEEDS}`, so that differences can be decided."
-    return f"`study run {name} --again` with a larger `budget.trials`, or another benchmark."
+    if not findings.stored.was_searched:
+        return "another benchmark."
+    return "`study run` of the study's file with --again and a larger `budget.trials`, or another benchmark."

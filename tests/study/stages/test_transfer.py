@@ -1,5 +1,6 @@
 """Configurations tuned by one study, trained in another's benchmark and protocol."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from records import GOOD
 import study
 from go4align.errors import UserError
 from study import open_study
+from study.results import FinalTable
 from study.stages import session
 
 pytestmark = pytest.mark.slow
@@ -120,13 +122,14 @@ def test_what_a_kill_has_left_is_gone_on_with(uri: str, tmp_path: Path, monkeypa
     for stage in ("reference", "final"):
         monkeypatch.setattr(session, "run_trials", partial(killed_in, stage))
         with pytest.raises(KeyboardInterrupt):
-            study.final("small", under=killed, tracking_uri=uri)
-        with pytest.raises(
-            UserError, match=f"no search of its own. Go on with it by `study final small --with {killed}`"
-        ):
-            study.resume("killed", tracking_uri=uri)
-    monkeypatch.setattr(session, "run_trials", run_trials)
-    table = study.final("small", under=killed, tracking_uri=uri)
+            study.final("small", under=killed, seeds=2, tracking_uri=uri)
+        monkeypatch.setattr(session, "run_trials", run_trials)
+        if stage == "reference":
+            again = f"Repeat `study final small --with {killed} --seeds 2 --tracking-uri {uri}`"
+            with pytest.raises(UserError, match=f"no search to go on with. {re.escape(again)}"):
+                study.resume("killed", tracking_uri=uri)
+    table = study.resume("killed", tracking_uri=uri)
+    assert isinstance(table, FinalTable)
     assert {row.seeds for row in table.rows} == {2}
     trials = open_study("killed", uri).trials
     assert not trials["trial"].duplicated().any() and set(trials["status"]) == {"finished"}

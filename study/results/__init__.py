@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from go4align.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from study.results.best import CARRIED_OVER
     from study.results.epochs import Progress
     from study.results.final_table import Candidate, FinalRow, FinalTable, candidates, final_id, main_csv
     from study.results.grouping_test import (
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         seed_trials,
     )
     from study.results.outlook import MethodOutlook, Outlook, RunningTrial, outlook_of
-    from study.results.stored import CARRIED_OVER, StoredStudy, exists, open_study
+    from study.results.stored import StoredStudy, exists, open_study
     from study.results.summaries import StudySummary, studies
     from study.results.times import MethodTime, compared, times_csv
 
@@ -61,7 +62,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ARMS": "grouping_test",
-        "CARRIED_OVER": "stored",
+        "CARRIED_OVER": "best",
         "N_SEEDS": "grouping_test",
         "Candidate": "final_table",
         "FinalRow": "final_table",

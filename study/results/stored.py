@@ -7,23 +7,21 @@ counts.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 from go4align.benchmarks.registry import build_benchmark
 from go4align.errors import UserError, unknown_name
+from study.results.best import best_configuration, best_configurations, kept_file, only_of, parse_tag
 from study.results.epochs import Progress, epoch_frames
 from study.results.final_networks import load_network
 from study.results.final_table import FinalTable, candidates, final_table
-from study.results.fixed_weights import with_fixed_weights
 from study.results.frames import Outcome, metrics_frame, outcome_of_result, outcome_of_run, trials_frame
 from study.results.times import FILE, MethodTime, read_times
 from study.spec.configuration import BestConfiguration, BestFile, Configuration, Reference
-from study.spec.loading import parse_json
-from study.spec.study_file import Budgeted, StudyFile, fixed_label
+from study.spec.study_file import Budgeted, StudyFile
 from study.store.client import NoStoreError, connect
 from study.store.queries import has_trials, read_study
 from study.store.references import find_references
@@ -34,14 +32,8 @@ from study.trials.reference import measured_reference, published_reference
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Run
 
     from go4align.models.base import MultiTaskModel
-
-_Kept = TypeVar("_Kept", StudyFile, Configuration)
-
-CARRIED_OVER = "carried-over.json"
-"""A file of a study's parent run: configurations that another study has tuned, as it trains them (a `BestFile`)."""
 
 
 def open_study(name: str, tracking_uri: str | None = None, *, progress: Progress | None = None) -> StoredStudy:
@@ -158,7 +150,7 @@ class StoredStudy:
         Raises:
             UserError: this version does not know the file any more.
         """
-        return _parse(StudyFile, self._run.parent, "study_file")
+        return parse_tag(StudyFile, self._run.parent, "study_file")
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -189,34 +181,9 @@ class StoredStudy:
             UserError: no such method, no complete search trial yet, no single-task reference, or no weights to fix.
         """
         if (carried := self.carried_over) is not None:
-            return _only(carried, method)
-        first: dict[str, Run] = {}
-        for run in self._run.ranked:
-            first.setdefault(run.data.tags["method"], run)
-        fixed = {fixed_label(key): key for key in self.study.fixed_weights}
-        known = set(first) | set(self.study.methods) | set(fixed)
-        if method is not None and method not in known:
-            raise unknown_name(f"method of the study '{self.name}'", method, known)
-        chosen = [_best_configuration(run) for key, run in first.items() if method in (None, key)]
-        for label, of in fixed.items():
-            if method in (None, label) and of in first:
-                chosen += self._fixed(first[of], required=method is not None)
-        if not chosen:
-            of = f" of '{method}'" if method else ""
-            raise UserError(
-                f"The study '{self.name}' has no complete search trial{of} yet. `study ls` shows how far it is."
-            )
+            return only_of(carried, method)
+        chosen = best_configurations(self._run, self.study, self._uri, method)
         return BestFile(study=self.name, reference=self.reference(), configurations=chosen)
-
-    def _fixed(self, run: Run, *, required: bool) -> list[BestConfiguration]:
-        """The fixed weights of a trial; without them all else can be told, unless they are what was asked for."""
-        try:
-            return [with_fixed_weights(_best_configuration(run), outcome_of_run(run), self.uri)]
-        except UserError as error:
-            if required:
-                raise
-            warnings.warn(str(error), stacklevel=3)
-            return []
 
     def epoch_of(self, run_id: str) -> int:
         """How many epochs of a trial have ended, while it runs; asks the store anew."""
@@ -249,17 +216,17 @@ class StoredStudy:
         runs = {run.data.tags["trial"]: run for run in self._run.trials}
         if trial not in runs:
             raise unknown_name(f"trial of the study '{self.name}'", trial, runs)
-        return _parse(Configuration, runs[trial], "configuration")
+        return parse_tag(Configuration, runs[trial], "configuration")
 
     def searched(self) -> list[BestConfiguration]:
         """The configuration of every complete search trial, best first."""
-        return [_best_configuration(run) for run in self._run.ranked]
+        return [best_configuration(run) for run in self._run.ranked]
 
     def defaults(self) -> dict[str, Configuration]:
         """The defaults that its search began with, by method."""
         wanted = {"stage": "search", "origin": "default"}
         runs = [run for run in self._run.trials if wanted.items() <= run.data.tags.items()]
-        return {run.data.tags["method"]: _parse(Configuration, run, "configuration") for run in runs}
+        return {run.data.tags["method"]: parse_tag(Configuration, run, "configuration") for run in runs}
 
     def reference(self, stage: Budgeted = "search") -> Reference:
         """The metrics that its Delta m is relative to, in the search or in final runs.
@@ -310,13 +277,7 @@ class StoredStudy:
     @cached_property
     def carried_over(self) -> BestFile | None:
         """The configurations of another study that it trains; None where it was searched, or trains none yet."""
-        if self.was_searched:
-            return None
-        try:
-            text = read_file(self._run.parent.info.artifact_uri, self.uri, CARRIED_OVER).decode()
-        except Exception:  # without the file, MLflow and its stores of artifacts each raise their own
-            return None
-        return parse_json(BestFile, text, f"{CARRIED_OVER} of the study '{self.name}'")
+        return None if self.was_searched else kept_file(self._run, self._uri)
 
     @cached_property
     def times(self) -> list[MethodTime]:
@@ -337,35 +298,9 @@ class StoredStudy:
     def _refuse_to_train(self, trials: Sequence[Trial]) -> NoReturn:
         raise UserError(
             f"The tracking store has no finished single-task run for {trials[0].id} of the study '{self.name}'. "
-            "Train it by `study run` of its file with --again."
+            f"Train it with: study run {self.name} --again (or its file, where that is no preset)."
         )
 
 
 def _nobody(read: int, of: int) -> None:
     """Nobody waits for it."""
-
-
-def _only(best: BestFile, method: str | None) -> BestFile:
-    """Those of one method, or all."""
-    known = {one.method.key: one for one in best.configurations}
-    if method is None:
-        return best
-    if method not in known:
-        raise unknown_name(f"method of the study '{best.study}'", method, known)
-    return best.model_copy(update={"configurations": [known[method]]})
-
-
-def _best_configuration(run: Run) -> BestConfiguration:
-    found = _parse(Configuration, run, "configuration")
-    return BestConfiguration(
-        benchmark=found.benchmark,
-        method=found.method,
-        training=found.training,
-        trial=run.data.tags["trial"],
-        seed=int(run.data.tags["seed"]),
-        score=run.data.metrics["score"],
-    )
-
-
-def _parse(kind: type[_Kept], run: Run, tag: str) -> _Kept:
-    return parse_json(kind, run.data.tags.get(tag, ""), f"The tag `{tag}` of the MLflow run {run.info.run_id}")

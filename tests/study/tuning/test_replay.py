@@ -28,7 +28,7 @@ ASKED: dict[str, Any] = {
     "methods": ["go4align"],
     "budget": {"trials": 7},
     "scheduler": {"name": "asha", "grace_epochs": 1, "reduction_factor": 2},
-    "resources": {"cpus": 2},
+    "resources": {"cpus": 1},  # all that the Ray of `ray_cluster` has
 }
 
 

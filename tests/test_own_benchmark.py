@@ -63,7 +63,7 @@ def run(folder: Path, command: str, **environment: str) -> subprocess.CompletedP
         **environment,
     }
     shell = ["bash", "-c", command]
-    return subprocess.run(shell, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
+    return subprocess.run(shell, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=580)
 
 
 def test_the_page_has_four_files_and_a_class_of_under_sixty_lines_of_benchmark() -> None:

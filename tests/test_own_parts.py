@@ -35,7 +35,7 @@ def run(folder: Path, command: str, *before: Path) -> subprocess.CompletedProces
         "GO4ALIGN_HOME": str(folder / "home"),
     }
     shell = ["bash", "-c", command]
-    return subprocess.run(shell, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
+    return subprocess.run(shell, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=580)
 
 
 def package(folder: Path, name: str, version: str, entry_points: str) -> Path:

@@ -111,7 +111,7 @@ class Sandbox:
         self.started.append(process)
         return process
 
-    def finish(self, *arguments: str, timeout_s: float = 240.0) -> int:
+    def finish(self, *arguments: str, timeout_s: float = 480.0) -> int:
         """`study ARGUMENTS` to its end; returns the exit code."""
         return self.start(*arguments).wait(timeout_s)
 

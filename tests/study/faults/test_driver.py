@@ -11,7 +11,7 @@ KILLS = 10
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_driver_killed_ten_times_ends_with_the_trials_of_an_undisturbed_study(
     sandbox: Sandbox, undisturbed: Audit
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_driver_killed_ten_times_ends_with_the_trials_of_an_undisturbed_study(
         assert process.poll() is None, f"ended before kill {number}: {sandbox.output}"
         kill(process)
         process = sandbox.start("resume", "drill")
-    assert process.wait(240) == 0, sandbox.output
+    assert process.wait(480) == 0, sandbox.output
     disturbed = audit(sandbox, SEARCHED)
     assert disturbed.faults == []
     assert disturbed == undisturbed

@@ -17,7 +17,7 @@ Driver = subprocess.Popen[str]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_study_stopped_by_every_signal_in_turn_ends_with_the_trials_of_an_undisturbed_study(
     sandbox: Sandbox, undisturbed: Audit
 ) -> None:
@@ -30,7 +30,7 @@ def test_a_study_stopped_by_every_signal_in_turn_ends_with_the_trials_of_an_undi
         assert "Traceback" not in sandbox.output
         wait_for(lambda: not sandbox.orphans(), 30)
         process = sandbox.start("resume", "drill")
-    assert process.wait(240) == 0, sandbox.output
+    assert process.wait(480) == 0, sandbox.output
     assert audit(sandbox, SEARCHED) == undisturbed
 
 

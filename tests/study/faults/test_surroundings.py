@@ -38,7 +38,7 @@ def test_a_server_killed_mid_study_loses_nothing(tmp_path: Path, server: MlflowS
         wait_for(lambda: len(sandbox.events("log")) > 75)
         assert "Training goes on" in sandbox.output
         server.start()
-        code = process.wait(240)
+        code = process.wait(480)
         if "events are not in MLflow yet" in sandbox.output:  # it ended before MLflow was back
             assert sandbox.finish("sync", "drill") == 0, sandbox.output
         else:

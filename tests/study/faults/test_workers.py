@@ -30,7 +30,7 @@ def test_workers_killed_at_random_moments_cost_no_trial(sandbox: Sandbox, undist
                 kills += 1
             except psutil.NoSuchProcess:
                 continue
-    assert process.wait(240) == 0, sandbox.output
+    assert process.wait(480) == 0, sandbox.output
     assert kills >= 4
     assert "Traceback" not in sandbox.output
     assert audit(sandbox, SEARCHED) == undisturbed
@@ -44,7 +44,7 @@ def test_eight_trials_at_once_lose_and_double_nothing_whatever_lies_in_the_worki
     sandbox.write(resources={"cpus": (os.cpu_count() or 1) / 8}, scheduler={"name": "fifo"})
     command = [Path(sys.executable).with_name("study"), "run", "drill.yaml"]
     done = subprocess.run(
-        command, cwd=sandbox.folder, env=sandbox.environment, capture_output=True, text=True, check=False, timeout=240
+        command, cwd=sandbox.folder, env=sandbox.environment, capture_output=True, text=True, check=False, timeout=480
     )
     assert done.returncode == 0, done.stderr
     assert "the wrong file" not in done.stdout + done.stderr
@@ -82,7 +82,7 @@ def test_an_environment_in_which_no_worker_can_start_ends_the_study_in_one_line(
     (sandbox.folder / "site" / "sitecustomize.py").write_text(SPOILT_WORKER.format(module=module))
     path = f"{sandbox.folder / 'site'}{os.pathsep}{sandbox.environment['PYTHONPATH']}"
     process = sandbox.start("run", str(sandbox.write()), environment=sandbox.environment | {"PYTHONPATH": path})
-    assert process.wait(240) == 1, sandbox.output
+    assert process.wait(480) == 1, sandbox.output
     assert "study: No worker can start a trial here: " in sandbox.output
     assert f"import of {module} halted" in sandbox.output and "Traceback" not in sandbox.output
     wait_for(lambda: not sandbox.orphans(), 20)
@@ -105,7 +105,7 @@ def test_a_node_that_is_lost_costs_no_trial(sandbox: Sandbox, cluster: Cluster) 
     process = sandbox.start("run", "drill.yaml", "--address", cluster.address)
     wait_for(lambda: len(sandbox.events("log")) > 60)  # past the references
     cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-    assert process.wait(240) == 0, sandbox.output
+    assert process.wait(480) == 0, sandbox.output
     assert "lost its worker or its node" in sandbox.output
     found = audit(sandbox, SEARCHED)
     assert found.faults == []

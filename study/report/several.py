@@ -61,7 +61,7 @@ def _reference(one: Findings) -> str:
 
 def _trials(one: Findings) -> str:
     if (carried := one.stored.carried_over) is not None:
-        return f"the search of {carried.tuned_with.partition(':')[0]}"
+        return f"the search of {carried.tuned_by}"
     return f"{one.study.budget.trials} trials a method"
 
 

@@ -275,6 +275,11 @@ class BestFile(Section):
     tuned_with: str = Field(default="", exclude_if=lambda told: not told)
     lr_factor: float = Field(default=1.0, exclude_if=lambda factor: factor == 1.0)
 
+    @property
+    def tuned_by(self) -> str:
+        """The study that has tuned them."""
+        return self.tuned_with.partition(":")[0] or self.study
+
     @model_validator(mode="after")
     def _each_once(self) -> BestFile:
         names = [c.method.key for c in self.configurations]

@@ -58,8 +58,10 @@ def _go_on(prepared: Prepared, plan: Plan, console: Console | None) -> Plan:
             f"The study '{name}' was started otherwise: {'; '.join(prepared.differences)}. Undo that, or go on with "
             "all as it is now by --accept-changes (but scores of trials that train otherwise would not compare)."
         )
+    if plan.goes_on:  # it trains what another study has found, whatever limits are asked for
+        return plan
     if plan.searched and not prepared.differences and launch.limits == plan.launch.limits:
-        if console and not plan.goes_on:
+        if console:
             console.print(f"The search of '{name}' is complete.", markup=False)
         return plan
     study, space, *_ = prepared.loaded

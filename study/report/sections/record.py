@@ -47,20 +47,12 @@ def _provenance(findings: Findings) -> Grid:
 
 
 def _commands(findings: Findings) -> list[str]:
-    name = shlex.quote(findings.stored.name)
-    file = f"{findings.stored.name}.yaml"
+    name, file = shlex.quote(findings.stored.name), shlex.quote(f"{findings.stored.name}.yaml")
+    made = [f"study run {file} --again", f"study final {name}"]
     if (carried := findings.stored.carried_over) is not None:
-        tuned, factor = carried.tuned_with.partition(":")[0], carried.lr_factor
-        scaled = "" if factor == 1.0 else f" --lr-factor {factor:g}"
-        return [
-            f"# {file}: the artifact study.yaml of the study's parent run in MLflow",
-            f"study best {shlex.quote(tuned)} --out best.yaml",
-            f"study final best.yaml --with {shlex.quote(file)}{scaled}",
-            f"study report {name}",
+        scaled = "" if carried.lr_factor == 1.0 else f" --lr-factor {carried.lr_factor:g}"
+        made = [
+            f"study best {shlex.quote(carried.tuned_by)} --out best.yaml",
+            f"study final best.yaml --with {file}{scaled}",
         ]
-    return [
-        f"# {file}: the artifact study.yaml of the study's parent run in MLflow",
-        f"study run {shlex.quote(file)} --again",
-        f"study final {name}",
-        f"study report {name}",
-    ]
+    return [f"# {file}: the artifact study.yaml of the study's parent run in MLflow", *made, f"study report {name}"]

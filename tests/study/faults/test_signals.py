@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 
 import psutil
@@ -28,7 +29,7 @@ def test_a_study_stopped_by_every_signal_in_turn_ends_with_the_trials_of_an_undi
         assert process.poll() is None, f"ended before {stop.__name__}: {sandbox.output}"
         stop(sandbox, process)
         assert "Traceback" not in sandbox.output
-        wait_for(lambda: not sandbox.orphans(), 30)
+        wait_for(lambda: not sandbox.orphans(), 10)
         process = sandbox.start("resume", "drill")
     assert process.wait(480) == 0, sandbox.output
     assert audit(sandbox, SEARCHED) == undisturbed
@@ -37,14 +38,14 @@ def test_a_study_stopped_by_every_signal_in_turn_ends_with_the_trials_of_an_undi
 def ctrl_c(sandbox: Sandbox, process: Driver) -> None:
     """A terminal signals every process in the foreground."""
     os.killpg(process.pid, signal.SIGINT)
-    ends(process, 130)
+    ends(process, 130, within_s=30)
     is_closed(sandbox)
 
 
 def terminate(sandbox: Sandbox, process: Driver) -> None:
     """The driver alone, which stops as by Ctrl-C."""
     process.terminate()
-    ends(process, 130)
+    ends(process, 130, within_s=30)
     is_closed(sandbox)
 
 
@@ -52,9 +53,9 @@ def ctrl_c_twice(sandbox: Sandbox, process: Driver, second: signal.Signals = sig
     """Who signals again does not wait."""
     asked = sandbox.output.count("once more to stop at once")
     os.killpg(process.pid, signal.SIGINT)
-    wait_for(lambda: sandbox.output.count("once more to stop at once") > asked, 30)
+    wait_for(lambda: sandbox.output.count("once more to stop at once") > asked, 10)
     process.send_signal(second)
-    ends(process, -second)
+    ends(process, -second, within_s=5)
 
 
 def ctrl_c_then_terminate(sandbox: Sandbox, process: Driver) -> None:
@@ -68,15 +69,16 @@ def terminate_the_whole_group(sandbox: Sandbox, process: Driver) -> None:
     for child in family:
         with suppress(psutil.NoSuchProcess):
             child.kill()
-    ends(process, 130)
+    ends(process, 130, within_s=20)
     assert "GCS" not in sandbox.output
     is_closed(sandbox)
     assert [study.status for study in studies(sandbox.uri)] == ["interrupted"]
 
 
-def ends(process: Driver, code: int) -> None:
-    """Soon: a `TimeoutExpired` is a study that waits for Ray."""
+def ends(process: Driver, code: int, *, within_s: float) -> None:
+    began = time.monotonic()
     assert process.wait(60) == code
+    assert time.monotonic() - began < within_s
 
 
 def is_closed(sandbox: Sandbox) -> None:

@@ -128,11 +128,13 @@ def test_what_a_kill_has_left_is_gone_on_with(uri: str, tmp_path: Path, monkeypa
             again = f"Repeat `study final small --with {killed} --seeds 2 --tracking-uri {uri}`"
             with pytest.raises(UserError, match=f"no search to go on with. {re.escape(again)}"):
                 study.resume("killed", tracking_uri=uri)
-    table = study.resume("killed", tracking_uri=uri)
+    table = study.resume("killed", max_trials=3, tracking_uri=uri)  # limits of a search, which it has none of
     assert isinstance(table, FinalTable)
+    assert study.final("small", under=killed, tracking_uri=uri).rows == table.rows
     assert {row.seeds for row in table.rows} == {2}
     trials = open_study("killed", uri).trials
     assert not trials["trial"].duplicated().any() and set(trials["status"]) == {"finished"}
+    assert set(trials["stage"]) == {"reference", "final"}
 
 
 def test_what_cannot_be_is_one_line(uri: str, tmp_path: Path) -> None:
